@@ -1,0 +1,79 @@
+package incident
+
+// Every fact's name in stored histories. A name is never used again for another meaning.
+
+var factTypes = map[string]func([]byte) (Fact, error){
+	"Opened":           decode[Opened],
+	"AlertsSeen":       decode[AlertsSeen],
+	"AlertsEnded":      decode[AlertsEnded],
+	"Requested":        decode[Requested],
+	"Woke":             decode[Woke],
+	"Reconfigured":     decode[Reconfigured],
+	"Judged":           decode[Judged],
+	"Approved":         decode[Approved],
+	"Declined":         decode[Declined],
+	"Aborted":          decode[Aborted],
+	"StepBegan":        decode[StepBegan],
+	"StepSucceeded":    decode[StepSucceeded],
+	"StepDidNotHappen": decode[StepDidNotHappen],
+	"StepErred":        decode[StepErred],
+	"StepDoubted":      decode[StepDoubted],
+	"StepSettled":      decode[StepSettled],
+	"StepHeld":         decode[StepHeld],
+	"StepRepaired":     decode[StepRepaired],
+	"Marked":           decode[Marked],
+	"HealthSeen":       decode[HealthSeen],
+	"Ended":            decode[Ended],
+	"NoticeOwed":       decode[NoticeOwed],
+	"NoticeBegan":      decode[NoticeBegan],
+	"NoticeTold":       decode[NoticeTold],
+	"NoticeErred":      decode[NoticeErred],
+	"NoticeOverdue":    decode[NoticeOverdue],
+	"ReleaseRecorded":  decode[ReleaseRecorded],
+	"ReleaseJudged":    decode[ReleaseJudged],
+	"RolledBack":       decode[RolledBack],
+	"HoldSet":          decode[HoldSet],
+	"HoldLifted":       decode[HoldLifted],
+	"Armed":            decode[Armed],
+	"Disarmed":         decode[Disarmed],
+	"Stopped":          decode[Stopped],
+	"Resumed":          decode[Resumed],
+	"MassReleased":     decode[MassReleased],
+}
+
+func (Opened) factType() string           { return "Opened" }
+func (AlertsSeen) factType() string       { return "AlertsSeen" }
+func (AlertsEnded) factType() string      { return "AlertsEnded" }
+func (Requested) factType() string        { return "Requested" }
+func (Woke) factType() string             { return "Woke" }
+func (Reconfigured) factType() string     { return "Reconfigured" }
+func (Judged) factType() string           { return "Judged" }
+func (Approved) factType() string         { return "Approved" }
+func (Declined) factType() string         { return "Declined" }
+func (Aborted) factType() string          { return "Aborted" }
+func (StepBegan) factType() string        { return "StepBegan" }
+func (StepSucceeded) factType() string    { return "StepSucceeded" }
+func (StepDidNotHappen) factType() string { return "StepDidNotHappen" }
+func (StepErred) factType() string        { return "StepErred" }
+func (StepDoubted) factType() string      { return "StepDoubted" }
+func (StepSettled) factType() string      { return "StepSettled" }
+func (StepHeld) factType() string         { return "StepHeld" }
+func (StepRepaired) factType() string     { return "StepRepaired" }
+func (Marked) factType() string           { return "Marked" }
+func (HealthSeen) factType() string       { return "HealthSeen" }
+func (Ended) factType() string            { return "Ended" }
+func (NoticeOwed) factType() string       { return "NoticeOwed" }
+func (NoticeBegan) factType() string      { return "NoticeBegan" }
+func (NoticeTold) factType() string       { return "NoticeTold" }
+func (NoticeErred) factType() string      { return "NoticeErred" }
+func (NoticeOverdue) factType() string    { return "NoticeOverdue" }
+func (ReleaseRecorded) factType() string  { return "ReleaseRecorded" }
+func (ReleaseJudged) factType() string    { return "ReleaseJudged" }
+func (RolledBack) factType() string       { return "RolledBack" }
+func (HoldSet) factType() string          { return "HoldSet" }
+func (HoldLifted) factType() string       { return "HoldLifted" }
+func (Armed) factType() string            { return "Armed" }
+func (Disarmed) factType() string         { return "Disarmed" }
+func (Stopped) factType() string          { return "Stopped" }
+func (Resumed) factType() string          { return "Resumed" }
+func (MassReleased) factType() string     { return "MassReleased" }
