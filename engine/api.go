@@ -1,0 +1,118 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"astern.dev/astern/engine/incident"
+)
+
+// Notification is one delivery of a sender, decoded by the door.
+type Notification struct {
+	Source      string // the sender's configured name, by its credential
+	Receiver    string
+	GroupKey    string
+	Status      string
+	ExternalURL string
+	GroupLabels map[string]string
+	Truncated   int
+	Alerts      []Delivered
+	Body        []byte // as it came, for the ledger
+}
+
+// Delivered is one alert of a notification. The engine fills Alert.ID and Alert.Source.
+type Delivered struct {
+	Alert incident.Alert
+	// Quarantine says why the alert must not be judged; empty when it may.
+	Quarantine string
+	// Note says what the door corrected, such as a start in the future.
+	Note string
+}
+
+// Receipt is what became of a notification; all of it is durable.
+type Receipt struct {
+	Decisions []incident.Decision
+}
+
+// Person is who asks; the edge has authenticated and authorised it.
+type Person struct {
+	Name string
+	Role string
+	Via  string // "api", "cli", "slack", …
+}
+
+// Preview is what would be done now for a target, as `astern plan` shows it.
+type Preview struct {
+	Plan     incident.Plan      `json:"plan"`
+	Findings []incident.Finding `json:"findings"`
+}
+
+// TargetStatus is one target as `astern targets` shows it.
+type TargetStatus struct {
+	Name          string              `json:"name"`
+	Class         string              `json:"class"`
+	Environment   string              `json:"environment"`
+	Owner         string              `json:"owner,omitempty"`
+	Mode          incident.Mode       `json:"mode"` // the ceiling that holds for it now
+	Current       *incident.Release   `json:"current,omitempty"`
+	Previous      *incident.Release   `json:"previous,omitempty"` // where a rollback would go
+	NoWayBack     string              `json:"no_way_back,omitempty"`
+	Hold          *incident.HoldState `json:"hold,omitempty"`
+	Stopped       string              `json:"stopped,omitempty"`
+	Incident      string              `json:"incident,omitempty"`
+	CooldownUntil time.Time           `json:"cooldown_until,omitzero"`
+	Releases      []incident.Release  `json:"releases,omitempty"`
+}
+
+// RuleStatus is one rule as `astern rules` shows it.
+type RuleStatus struct {
+	Name   string        `json:"name"`
+	Group  string        `json:"group"`
+	File   string        `json:"file"`
+	Mode   incident.Mode `json:"mode"`
+	For    time.Duration `json:"for"`
+	Do     string        `json:"do"`
+	Digest string        `json:"digest"`
+}
+
+// Status is the installation as a whole.
+type Status struct {
+	Armed        bool                  `json:"armed"`
+	Anonymous    bool                  `json:"anonymous,omitempty"` // the door is open to all: observe only
+	Installation incident.Installation `json:"installation"`
+	Config       string                `json:"config"`
+	ReloadError  string                `json:"reload_error,omitempty"`
+	Watchdogs    map[string]time.Time  `json:"watchdogs,omitempty"` // last Watchdog by source
+	LastDelivery map[string]time.Time  `json:"last_delivery,omitempty"`
+	Open         int                   `json:"open"`
+}
+
+// ErrNotFound: there is no such incident, target or rule.
+var ErrNotFound = errors.New("not found")
+
+// ErrDraining: the engine is starting or stopping; try again.
+var ErrDraining = errors.New("starting or draining: try again")
+
+// RefusedError says that the answer is no, and why. Commands exit with 1, the API answers 422.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+// StaleError says that what the person decided on is no longer so: the plan changed, expired or was decided. Commands
+// exit with 6, the API answers 409.
+type StaleError struct{ Reason string }
+
+func (e *StaleError) Error() string { return e.Reason }
+
+func refused(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
+func stale(format string, args ...any) error   { return &StaleError{fmt.Sprintf(format, args...)} }
+
+// Settlement is a person's word on a step in doubt.
+type Settlement string
+
+// What a person may say of a step in doubt.
+const (
+	ItHappened Settlement = "done"   // the effect is there: go on
+	ItDidNot   Settlement = "repeat" // it is not: run the step again
+)

@@ -1,0 +1,190 @@
+package incident
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// TargetHistory is what is known of one target: its releases and whether a person holds it.
+type TargetHistory struct {
+	Version int `json:"version"`
+	// Releases are in the order their rollouts ended; the last one runs now.
+	Releases []Release  `json:"releases,omitempty"`
+	Hold     *HoldState `json:"hold,omitempty"`
+	// Moves are the rollbacks that incidents made, newest last, at most the last maxMoves.
+	Moves []Move `json:"moves,omitempty"`
+}
+
+// HoldState is a person's "I have it".
+type HoldState struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until"`
+}
+
+// Move is one rollback that an incident made.
+type Move struct {
+	Incident string    `json:"incident"`
+	From     string    `json:"from"`
+	To       string    `json:"to"`
+	At       time.Time `json:"at"`
+}
+
+const (
+	maxReleases = 100
+	maxMoves    = 20
+)
+
+// ApplyTarget is the target's history with one more fact. It is total: facts of other histories change nothing.
+func ApplyTarget(t TargetHistory, e Event) TargetHistory {
+	t.Version = e.Version
+	switch f := e.Fact.(type) {
+	case ReleaseRecorded:
+		t.Releases = record(t.Releases, f.Release, e)
+	case ReleaseJudged:
+		t.Releases = judge(t.Releases, f)
+	case RolledBack:
+		t = t.rolledBack(f)
+	case HoldSet:
+		t.Hold = &HoldState{By: e.By, Reason: f.Reason, At: e.At, Until: f.Until}
+	case HoldLifted:
+		t.Hold = nil
+	}
+	return t
+}
+
+// record adds a release in the order of rollout ends. The same version told again at the end corrects it; a version
+// that comes back after another one is a new entry that keeps its verdict unless it is told anew.
+func record(old []Release, r Release, e Event) []Release {
+	if r.By == "" {
+		r.By = e.By
+	}
+	if r.At.IsZero() {
+		r.At = e.At
+	}
+	if r.Verdict == "" {
+		r.Verdict = standing(old, r.Version)
+	}
+	releases := slices.Clone(old)
+	if last := len(releases) - 1; last >= 0 && releases[last].Version == r.Version {
+		releases[last] = r
+		return releases
+	}
+	at, _ := slices.BinarySearchFunc(releases, r.At, func(have Release, at time.Time) int {
+		if have.At.After(at) {
+			return 1
+		}
+		return -1
+	})
+	releases = slices.Insert(releases, at, r)
+	if len(releases) > maxReleases {
+		releases = releases[len(releases)-maxReleases:]
+	}
+	return releases
+}
+
+func standing(releases []Release, version string) Standing {
+	for _, r := range slices.Backward(releases) {
+		if r.Version == version {
+			return r.Verdict
+		}
+	}
+	return Unknown
+}
+
+func judge(old []Release, f ReleaseJudged) []Release {
+	releases := slices.Clone(old)
+	for i := range releases {
+		if releases[i].Version == f.Version {
+			releases[i].Verdict, releases[i].Reason = f.Verdict, f.Reason
+		}
+	}
+	return releases
+}
+
+// rolledBack quarantines the version left and puts the one moved to in front (S14). The same incident told twice
+// changes nothing.
+func (t TargetHistory) rolledBack(f RolledBack) TargetHistory {
+	if slices.ContainsFunc(t.Moves, func(m Move) bool { return m.Incident == f.Incident }) {
+		return t
+	}
+	t.Moves = append(slices.Clone(t.Moves), Move{f.Incident, f.From, f.To.Version, f.At})
+	if len(t.Moves) > maxMoves {
+		t.Moves = t.Moves[len(t.Moves)-maxMoves:]
+	}
+	if standing(t.Releases, f.From) != Denied {
+		t.Releases = judge(t.Releases, ReleaseJudged{f.From, Bad, "left by the rollback of " + f.Incident})
+	}
+	moved := f.To
+	moved.At, moved.By = f.At, f.Incident
+	moved.Vars = maps.Clone(moved.Vars)
+	if current, ok := t.Current(); !ok || current.Version != moved.Version {
+		t.Releases = append(slices.Clone(t.Releases), moved)
+	}
+	return t
+}
+
+// Current is the release that runs now, as far as anyone told.
+func (t TargetHistory) Current() (Release, bool) {
+	if len(t.Releases) == 0 {
+		return Release{}, false
+	}
+	return t.Releases[len(t.Releases)-1], true
+}
+
+// Destination is where a rollback would go.
+type Destination struct {
+	Release Release
+	// Ran is how long it was the current release without a break, the last time it was.
+	Ran time.Duration
+	// Back counts how many releases lie between it and the current one; 1 is the one before.
+	Back int
+}
+
+// Destination is the newest earlier release that is neither bad nor denied and differs from the current one (S14).
+// The reason says why there is none.
+func (t TargetHistory) Destination() (Destination, string) {
+	current, ok := t.Current()
+	if !ok {
+		return Destination{}, "no release of this target was ever told: run `astern release record`"
+	}
+	var passedOver []string
+	back := 0
+	for i := len(t.Releases) - 2; i >= 0; i-- {
+		r := t.Releases[i]
+		if r.Version == current.Version {
+			continue
+		}
+		back++
+		if now := standing(t.Releases, r.Version); now == Bad || now == Denied {
+			passedOver = append(passedOver, r.Version+" is "+string(now))
+			continue
+		}
+		return Destination{Release: r, Ran: t.Releases[i+1].At.Sub(r.At), Back: back}, ""
+	}
+	if len(passedOver) == 0 {
+		return Destination{}, "no release before " + current.Version + " is known"
+	}
+	return Destination{}, "no good release before " + current.Version + " is known: " + join(passedOver)
+}
+
+func join(parts []string) string {
+	out := ""
+	for i, p := range parts {
+		if i > 0 {
+			out += ", "
+		}
+		out += p
+	}
+	return out
+}
+
+// Held says whether a person's hold stands at the given time.
+func (t TargetHistory) Held(now time.Time) (HoldState, bool) {
+	if t.Hold == nil || !now.Before(t.Hold.Until) {
+		return HoldState{}, false
+	}
+	return *t.Hold, true
+}
