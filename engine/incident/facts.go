@@ -161,15 +161,11 @@ type (
 		Reason string `json:"reason"`
 	}
 
-	// NoticeOwed says that someone must be told, and by when.
-	NoticeOwed struct {
-		ID           string    `json:"id"`
-		To           string    `json:"to"`
-		Via          string    `json:"via"`
-		With         Params    `json:"with,omitempty"`
-		Updates      bool      `json:"updates,omitempty"`
-		Due          time.Time `json:"due"`
-		EscalationOf string    `json:"escalation_of,omitempty"`
+	// NoticesOwed says who must be told of the story so far, and by when. It is recorded for every story, also when it
+	// owes nobody anything new.
+	NoticesOwed struct {
+		Story   int          `json:"story"`
+		Notices []NoticeOwed `json:"notices,omitempty"`
 	}
 
 	// NoticeBegan records the intent before a message leaves.
@@ -200,6 +196,17 @@ type (
 		ID string `json:"id"`
 	}
 )
+
+// NoticeOwed is one communication that is owed from now on.
+type NoticeOwed struct {
+	ID           string    `json:"id"`
+	To           string    `json:"to"`
+	Via          string    `json:"via"`
+	With         Params    `json:"with,omitempty"`
+	Updates      bool      `json:"updates,omitempty"`
+	Due          time.Time `json:"due"`
+	EscalationOf string    `json:"escalation_of,omitempty"`
+}
 
 // Seen is one alert of a delivery.
 type Seen struct {

@@ -24,7 +24,7 @@ var factTypes = map[string]func([]byte) (Fact, error){
 	"Marked":           decode[Marked],
 	"HealthSeen":       decode[HealthSeen],
 	"Ended":            decode[Ended],
-	"NoticeOwed":       decode[NoticeOwed],
+	"NoticesOwed":      decode[NoticesOwed],
 	"NoticeBegan":      decode[NoticeBegan],
 	"NoticeTold":       decode[NoticeTold],
 	"NoticeErred":      decode[NoticeErred],
@@ -62,7 +62,7 @@ func (StepRepaired) factType() string     { return "StepRepaired" }
 func (Marked) factType() string           { return "Marked" }
 func (HealthSeen) factType() string       { return "HealthSeen" }
 func (Ended) factType() string            { return "Ended" }
-func (NoticeOwed) factType() string       { return "NoticeOwed" }
+func (NoticesOwed) factType() string      { return "NoticesOwed" }
 func (NoticeBegan) factType() string      { return "NoticeBegan" }
 func (NoticeTold) factType() string       { return "NoticeTold" }
 func (NoticeErred) factType() string      { return "NoticeErred" }

@@ -101,13 +101,26 @@ type Incident struct {
 	Approval *Approval `json:"approval,omitempty"`
 	RetryAt  time.Time `json:"retry_at,omitzero"`
 	Steps    []StepRun `json:"steps,omitempty"`
-	Marked   bool      `json:"marked,omitempty"`
-	Health   Health    `json:"health,omitzero"`
-	Refusal  *Refusal  `json:"refusal,omitempty"`
+	// Touched says that a step that changes the world began; Marked that the target's history knows of the move.
+	Touched bool     `json:"touched,omitempty"`
+	Marked  bool     `json:"marked,omitempty"`
+	Health  Health   `json:"health,omitzero"`
+	Refusal *Refusal `json:"refusal,omitempty"`
 
 	// Story counts what people should have been told: each notice is owed until its Told has reached it.
 	Story   int      `json:"story"`
+	News    []News   `json:"news,omitempty"` // the last maxNews chapters
+	Owed    int      `json:"owed"`           // the Story up to which it was settled who must be told
 	Notices []Notice `json:"notices,omitempty"`
+}
+
+// News is one chapter of the story that people are told.
+type News struct {
+	Story int       `json:"story"`
+	At    time.Time `json:"at"`
+	Text  string    `json:"text"`
+	// Urgent says that a person must come.
+	Urgent bool `json:"urgent,omitempty"`
 }
 
 // Joined is a rule that matched alerts of this incident. Rules join in the order of their first match.
@@ -268,8 +281,9 @@ type StepRun struct {
 // Health is what the target's own queries said since the procedure ended (S23).
 type Health struct {
 	StartedAt time.Time `json:"started_at,omitzero"`
-	// For is how long all queries must hold without a break; Deadline is when patience ends.
+	// For is how long all queries must hold without a break; Patience is what is added to it before Deadline ends it.
 	For      time.Duration `json:"for,omitempty"`
+	Patience time.Duration `json:"patience,omitempty"`
 	Deadline time.Time     `json:"deadline,omitzero"`
 	// GoodSince is when all queries began to hold without a break; zero while one does not.
 	GoodSince time.Time `json:"good_since,omitzero"`
@@ -290,12 +304,14 @@ type Notice struct {
 	// EscalationOf names the notice whose lateness this one tells.
 	EscalationOf string `json:"escalation_of,omitempty"`
 
-	Told      int       `json:"told"` // the Story it has been told up to
-	Ref       string    `json:"ref,omitempty"`
-	ToldAt    time.Time `json:"told_at,omitzero"`
-	FirstAt   time.Time `json:"first_at,omitzero"` // when the first telling was proven
-	Sending   int       `json:"sending,omitempty"` // the Story being told; 0 when none is
-	Attempt   int       `json:"attempt,omitempty"`
+	Told    int       `json:"told"` // the Story it has been told up to
+	Ref     string    `json:"ref,omitempty"`
+	ToldAt  time.Time `json:"told_at,omitzero"`
+	FirstAt time.Time `json:"first_at,omitzero"` // when the first telling was proven
+	Sending int       `json:"sending,omitempty"` // the Story being told; 0 when none is
+	Attempt int       `json:"attempt,omitempty"`
+	// BeganAt is when the first attempt at the present telling began.
+	BeganAt   time.Time `json:"began_at,omitzero"`
 	RetryAt   time.Time `json:"retry_at,omitzero"`
 	Error     string    `json:"error,omitempty"`
 	GivenUp   bool      `json:"given_up,omitempty"`

@@ -1,0 +1,255 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+func (i *Incident) judged(f Judged, e Event) {
+	j := f.Judgement
+	j.At = e.At
+	if f.Plan != nil {
+		j.Plan = f.Plan.Hash
+	}
+	if !i.keepJudgement(f.Rule, &j) || i.Phase.Final() || i.Phase == Verifying {
+		return
+	}
+	leads := f.Rule == i.Lead || i.Lead == "" || j.Verdict == Go
+	if !leads {
+		return
+	}
+	switch j.Verdict {
+	case Go:
+		i.takeUp(f, j, e)
+	case Ask:
+		i.offer(f, j, e)
+	case Hold:
+		i.hold(f, j, e)
+	case Wait:
+		i.RetryAt, i.Reason, i.Findings = j.RetryAt, j.Reason, j.Findings
+		if i.Phase == Held {
+			i.Phase = Pending
+		}
+	case Tell:
+		i.Reason = j.Reason
+		i.tell(e.At, false, "suggestion of rule %s: %s", f.Rule, j.Reason)
+	case Watch:
+		i.Reason = j.Reason
+	case Stop:
+		i.Reason, i.Findings = j.Reason, j.Findings
+	}
+}
+
+// keepJudgement stores the answer where it was asked for; false when nobody asked.
+func (i *Incident) keepJudgement(rule string, j *Judgement) bool {
+	if rule == "" {
+		if i.Request != nil {
+			request := *i.Request
+			request.Judgement = j
+			i.Request = &request
+		}
+		return i.Request != nil
+	}
+	n := slices.IndexFunc(i.Rules, func(have Joined) bool { return have.Rule == rule })
+	if n >= 0 {
+		i.Rules[n].Judgement = j
+	}
+	return n >= 0
+}
+
+func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
+	if f.Plan == nil {
+		return
+	}
+	if i.Lead != "" && i.Lead != f.Rule {
+		i.tell(e.At, false, "rule %s takes the lead from %s", f.Rule, i.Lead)
+	}
+	i.Lead, i.Phase, i.Reason, i.RetryAt = f.Rule, Running, j.Reason, time.Time{}
+	i.Plan, i.Findings, i.Offer = f.Plan, j.Findings, nil
+	i.Steps = make([]StepRun, len(f.Plan.Steps))
+	for n := range i.Steps {
+		i.Steps[n].State = NotStarted
+	}
+	i.Health = Health{For: f.HealthFor, Deadline: time.Time{}}
+	i.Health.Patience = f.HealthPatience
+	i.tell(e.At, false, "rolling back from %s to %s", f.Plan.From.Version, f.Plan.To.Version)
+}
+
+func (i *Incident) offer(f Judged, j Judgement, e Event) {
+	if f.Plan == nil {
+		return
+	}
+	i.Lead, i.Phase, i.Reason, i.RetryAt = f.Rule, AwaitingApproval, j.Reason, time.Time{}
+	i.Plan, i.Findings, i.Steps, i.Approval = f.Plan, j.Findings, nil, nil
+	i.Offer = &Offer{Plan: f.Plan.Hash, At: e.At, Until: f.OfferedUntil}
+	i.tell(e.At, true, "plan %s (%s to %s) waits for approval: %s", Short(f.Plan.Hash), f.Plan.From.Version, f.Plan.To.Version, j.Reason)
+}
+
+func (i *Incident) hold(f Judged, j Judgement, e Event) {
+	said := i.Phase == Held && i.Reason == j.Reason
+	if f.Rule != "" {
+		i.Lead = f.Rule
+	}
+	if i.Phase != AwaitingApproval { // an approval that is held keeps its offer: the hold may lift while it stands
+		i.Phase = Held
+	}
+	said = said || i.Phase == AwaitingApproval && i.Reason == j.Reason
+	i.Reason, i.RetryAt, i.Findings = j.Reason, j.RetryAt, j.Findings
+	if f.Plan != nil && i.Phase == Held {
+		i.Plan = f.Plan
+	}
+	if !said {
+		i.tell(e.At, true, "held: %s", j.Reason)
+	}
+}
+
+func (i *Incident) applyStep(e Event) {
+	switch f := e.Fact.(type) {
+	case StepBegan:
+		i.stepBegan(f, e)
+	case StepSucceeded:
+		if s := i.step(f.Step, f.Attempt); s != nil {
+			s.State, s.EndedAt, s.Error, s.Permanent = Done, e.At, "", false
+			s.Summary, s.Output, s.Outputs = f.Summary, f.Output, f.Outputs
+			i.stepTold(f.Step, e, firstOf(f.Summary, "done"))
+		}
+	case StepDidNotHappen:
+		if s := i.step(f.Step, f.Attempt); s != nil {
+			s.State, s.Error = NotStarted, f.Reason
+		}
+	case StepErred:
+		i.stepErred(f, e)
+	case StepDoubted:
+		if s := i.step(f.Step, f.Attempt); s != nil {
+			s.State, s.Error = Doubted, f.Reason
+			i.Phase = InDoubt
+			i.Reason = fmt.Sprintf("nobody knows whether step %s took effect: %s", i.Plan.Steps[f.Step].Name, f.Reason)
+			i.tell(e.At, true, "in doubt: %s", i.Reason)
+		}
+	case StepSettled:
+		i.stepSettled(f, e)
+	case StepHeld:
+		i.stepHeld(f, e)
+	case StepRepaired:
+		if f.Step < len(i.Steps) && i.Steps[f.Step].State == Errored {
+			i.Steps[f.Step].State, i.Steps[f.Step].RepairErr = Mended, f.Error
+		}
+	}
+}
+
+// step is the run that a fact about an attempt may still change: the attempt must be the one that is under way.
+func (i *Incident) step(n, attempt int) *StepRun {
+	if n < 0 || n >= len(i.Steps) || i.Phase.Final() || i.Steps[n].Attempt != attempt || i.Steps[n].State != Started {
+		return nil
+	}
+	return &i.Steps[n]
+}
+
+func (i *Incident) stepBegan(f StepBegan, e Event) {
+	if f.Step < 0 || f.Step >= len(i.Steps) || i.Phase.Final() || f.Attempt <= i.Steps[f.Step].Attempt {
+		return
+	}
+	s := &i.Steps[f.Step]
+	s.State, s.Attempt, s.Token, s.RetryAt = Started, f.Attempt, f.Token, time.Time{}
+	if s.StartedAt.IsZero() {
+		s.StartedAt = e.At
+	}
+	step := i.Plan.Steps[f.Step]
+	i.Touched = i.Touched || step.Change.Changes
+	i.Phase, i.RetryAt = Running, time.Time{}
+	i.Reason = fmt.Sprintf("step %d of %d: %s", f.Step+1, len(i.Steps), step.Name)
+}
+
+func (i *Incident) stepErred(f StepErred, e Event) {
+	s := i.step(f.Step, f.Attempt)
+	if s == nil {
+		return
+	}
+	step := i.Plan.Steps[f.Step]
+	s.State, s.EndedAt, s.Error, s.Output, s.Permanent, s.RetryAt = Errored, e.At, f.Error, f.Output, f.Permanent, f.RetryAt
+	if i.triesLeft(f.Step) {
+		return
+	}
+	i.Reason = fmt.Sprintf("step %s failed: %s", step.Name, f.Error)
+	if step.OnFailure == Continue {
+		s.State = Skipped
+		i.stepTold(f.Step, e, "failed, going on without it: "+f.Error)
+	}
+}
+
+func (i *Incident) stepSettled(f StepSettled, e Event) {
+	if f.Step < 0 || f.Step >= len(i.Steps) || i.Steps[f.Step].State != Doubted || i.Phase.Final() {
+		return
+	}
+	s := &i.Steps[f.Step]
+	s.State, s.EndedAt = NotStarted, e.At
+	word := "did not happen and is run again"
+	if f.Done {
+		s.State, s.Error = Done, ""
+		s.Summary = "said to be done by " + e.By
+		word = "happened"
+	}
+	i.Phase = Running
+	i.Reason = fmt.Sprintf("%s says that step %s %s", e.By, i.Plan.Steps[f.Step].Name, word)
+	i.tell(e.At, false, "%s", i.Reason)
+}
+
+func (i *Incident) stepHeld(f StepHeld, e Event) {
+	if f.Step < 0 || f.Step >= len(i.Steps) || i.Phase.Final() {
+		return
+	}
+	said := i.Phase == Held && i.Reason == f.Reason
+	i.Phase, i.Reason, i.RetryAt, i.Findings = Held, f.Reason, f.RetryAt, f.Findings
+	if !said {
+		i.tell(e.At, true, "held before step %s: %s", i.Plan.Steps[f.Step].Name, f.Reason)
+	}
+}
+
+func (i *Incident) stepTold(n int, e Event, what string) {
+	i.tell(e.At, false, "step %d of %d, %s: %s", n+1, len(i.Steps), i.Plan.Steps[n].Name, what)
+}
+
+func (i *Incident) marked(e Event) {
+	if i.Marked || i.Phase.Final() {
+		return
+	}
+	i.Marked, i.Phase = true, Verifying
+	i.Health.StartedAt = e.At
+	i.Health.Deadline = e.At.Add(i.Health.For + i.Health.Patience)
+	i.Reason = fmt.Sprintf("all steps are done; health must hold for %s", i.Health.For)
+	i.tell(e.At, false, "%s", i.Reason)
+}
+
+func (i *Incident) healthSeen(f HealthSeen, e Event) {
+	if i.Phase != Verifying {
+		return
+	}
+	h := &i.Health
+	h.AskedAt, h.Findings = e.At, f.Findings
+	switch {
+	case !f.Good:
+		h.GoodSince = time.Time{}
+		i.Reason = "not healthy yet: " + reasonOf(f.Findings)
+	case h.GoodSince.IsZero():
+		h.GoodSince = e.At
+		i.Reason = fmt.Sprintf("healthy since %s; must hold for %s", e.At.UTC().Format("15:04:05Z"), h.For)
+	}
+}
+
+// reasonOf is the first reason that is not a plain yes.
+func reasonOf(findings []Finding) string {
+	for _, f := range findings {
+		if f.Verdict != Go {
+			return f.Reason
+		}
+	}
+	return "no reason was given"
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,132 @@
+package incident
+
+import (
+	"fmt"
+	"time"
+)
+
+// nextJudgement says which rule is to be judged, or when the next one will be.
+func (i Incident) nextJudgement() []Command {
+	if end, over := i.endUnjudged(); over {
+		return []Command{end}
+	}
+	var wake time.Time
+	for _, c := range i.candidates() {
+		if !i.Now.Before(c.at) {
+			return []Command{Judge{Rule: c.rule}}
+		}
+		wake = sooner(wake, c.at)
+	}
+	if i.Phase == AwaitingApproval {
+		wake = sooner(wake, i.offerEnds())
+	}
+	if wake.IsZero() {
+		return nil
+	}
+	return []Command{WakeAt{wake, ProcedureLane}}
+}
+
+// endUnjudged says whether the case is over before any step was taken.
+func (i Incident) endUnjudged() (End, bool) {
+	if j := i.leadJudgement(); j != nil && j.Verdict == Stop {
+		return End{Superseded, j.Reason}, true
+	}
+	if i.Phase == AwaitingApproval && !i.Now.Before(i.offerEnds()) {
+		return End{Rejected, fmt.Sprintf("nobody approved plan %s by %s: silence is a no", Short(i.Offer.Plan), i.Offer.Until.UTC().Format(time.RFC3339))}, true
+	}
+	if i.Request != nil {
+		return End{}, false
+	}
+	if len(i.Rules) == 0 {
+		return End{Cancelled, "the rules that matched are no longer in the configuration; nothing was changed"}, true
+	}
+	for _, r := range i.Rules {
+		if !r.Since.IsZero() {
+			return End{}, false
+		}
+	}
+	return End{Cancelled, "the alerts resolved before anything was done; nothing was changed"}, true
+}
+
+func (i Incident) leadJudgement() *Judgement {
+	if i.Request != nil && i.Lead == "" {
+		return i.Request.Judgement
+	}
+	for _, r := range i.Rules {
+		if r.Rule == i.Lead {
+			return r.Judgement
+		}
+	}
+	return nil
+}
+
+// offerEnds is when silence becomes a no; an approval that stands prolongs the offer to its own end.
+func (i Incident) offerEnds() time.Time {
+	if i.Approval != nil {
+		return later(i.Offer.Until, i.Approval.Until)
+	}
+	return i.Offer.Until
+}
+
+type candidate struct {
+	rule string
+	at   time.Time
+}
+
+// candidates are the judgements that may be asked, in the order in which they count: a person's request, then the
+// rules that may lead by the order they joined, then those that only watch.
+func (i Incident) candidates() []candidate {
+	if i.Request != nil {
+		return []candidate{{"", askedAgain(i.Request.Judgement)}}
+	}
+	var lead, watch []candidate
+	for _, r := range i.Rules {
+		at, asks := i.judgeAt(r)
+		switch {
+		case !asks:
+		case r.Mode.Rank() >= Approve.Rank():
+			lead = append(lead, candidate{r.Rule, at})
+		default:
+			watch = append(watch, candidate{r.Rule, at})
+		}
+	}
+	return append(lead, watch...)
+}
+
+// judgeAt says when a rule is to be judged next, and whether at all.
+func (i Incident) judgeAt(r Joined) (time.Time, bool) {
+	if r.Since.IsZero() {
+		return time.Time{}, false
+	}
+	due := later(r.DueAt(), r.JoinedAt)
+	if i.Phase == AwaitingApproval {
+		if r.Rule == i.Lead {
+			return later(due, i.RetryAt), i.approvalStands()
+		}
+		if r.Mode != Auto { // only a due auto rule takes the lead from an unanswered approval (S2)
+			return time.Time{}, false
+		}
+	}
+	if r.Judgement == nil {
+		return due, true
+	}
+	switch r.Judgement.Verdict {
+	case Hold, Wait:
+		return later(due, r.Judgement.RetryAt), true
+	}
+	return time.Time{}, false
+}
+
+func askedAgain(j *Judgement) time.Time {
+	if j == nil {
+		return time.Time{}
+	}
+	return j.RetryAt
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
