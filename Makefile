@@ -1,0 +1,62 @@
+# astern's commands. `make help` lists them. Everything is built without cgo; tools are pinned in tools/<tool>/go.mod.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export CGO_ENABLED ?= 0
+export GOTOOLCHAIN ?= local
+
+BIN  := bin
+# TEST runs the tests; .ci/run puts tools/tally here, which counts them.
+TEST ?= go test
+LINT := go tool -modfile=tools/golangci-lint/go.mod golangci-lint
+
+.PHONY: help demo demo-keep build test e2e crash race fuzz lint format generate bench neighbours clean
+
+help: ## List what make can do
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Show the main job with a real Prometheus, Alertmanager and HAProxy; about a minute
+	@go build -o $(BIN)/demo ./examples/demo
+	@exec $(BIN)/demo
+
+demo-keep: ## The same, and leave it running until Ctrl-C
+	@go build -o $(BIN)/demo ./examples/demo
+	@exec $(BIN)/demo --keep
+
+build: ## Build bin/astern, one static binary
+	go build -trimpath -ldflags "-s -w" -o $(BIN)/astern ./cmd/astern
+
+test: neighbours ## Run all tests but the crash and end-to-end ones, in random order
+	$(TEST) -shuffle=on -tags neighbours -timeout 15m ./...
+
+e2e: neighbours ## Run the end-to-end tests: real alerts, real traffic
+	$(TEST) -shuffle=on -tags e2e -run '^TestE2E' -timeout 20m ./cmd/astern/...
+
+crash: ## Kill the process at random moments, 1,000 times, and look what is lost or doubled
+	$(TEST) -shuffle=on -tags crash -run '^TestCrash' -timeout 30m ./...
+
+race: ## Run the engine's and the web's tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(TEST) -race -shuffle=on -timeout 20m ./engine/... ./web/...
+
+fuzz: ## Fuzz each decoder for some seconds
+	.ci/fuzz 5s
+
+lint: ## Check format and code
+	@go vet -tags neighbours,e2e,crash ./...
+	$(LINT) run
+
+format: ## Format the code
+	$(LINT) fmt
+
+generate: ## Write what is generated: docs/actions.md and the like
+	go generate ./...
+
+bench: ## Measure, and print lines "ratio NAME VALUE"
+	@go test -run '^$$' -bench . -benchtime 1x -tags bench -timeout 20m ./engine/... ./web/... | grep -E '^(ratio|Benchmark|FAIL|panic)'
+
+neighbours: ## Find or make Prometheus, Alertmanager and HAProxy
+	@go run ./tools/neighbours/get prometheus alertmanager haproxy > /dev/null
+
+clean: ## Remove what was built here (the neighbours stay in the cache)
+	rm -rf $(BIN)
