@@ -12,7 +12,7 @@ func (i *Incident) judged(f Judged, e Event) {
 	if f.Plan != nil {
 		j.Plan = f.Plan.Hash
 	}
-	if !i.keepJudgement(f.Rule, &j) || i.Phase.Final() || i.Phase == Verifying {
+	if i.Phase.Final() || i.Phase == Verifying || !i.mayJudge(f, e) || !i.keepJudgement(f.Rule, &j) {
 		return
 	}
 	leads := f.Rule == i.Lead || i.Lead == "" || j.Verdict == Go
@@ -27,17 +27,37 @@ func (i *Incident) judged(f Judged, e Event) {
 	case Hold:
 		i.hold(f, j, e)
 	case Wait:
-		i.RetryAt, i.Reason, i.Findings = j.RetryAt, j.Reason, j.Findings
-		if i.Phase == Held {
-			i.Phase = Pending
-		}
+		i.wait(j)
 	case Tell:
 		i.Reason = j.Reason
 		i.tell(e.At, false, "suggestion of rule %s: %s", f.Rule, j.Reason)
 	case Watch:
 		i.Reason = j.Reason
 	case Stop:
-		i.Reason, i.Findings = j.Reason, j.Findings
+		i.Phase, i.Reason, i.Findings = Held, j.Reason, j.Findings
+		if i.Request == nil {
+			i.Lead = f.Rule
+		}
+	}
+}
+
+// mayJudge says whether a judgement may still change the course: a plan that was taken up is judged again only before
+// anything was changed, or when work rests for longer than a plan lives.
+func (i *Incident) mayJudge(f Judged, e Event) bool {
+	if !i.committed() {
+		return true
+	}
+	return f.Again && f.Rule == i.Lead && i.stepIn(Started) < 0 && (!i.Touched || e.At.Sub(i.lastTouch()) > PlanLife)
+}
+
+// wait is quiet: the evidence says no for now.
+func (i *Incident) wait(j Judgement) {
+	i.RetryAt, i.Reason, i.Findings = j.RetryAt, j.Reason, j.Findings
+	switch {
+	case i.committed():
+		i.Phase = Held
+	case i.Phase == Held:
+		i.Phase = Pending
 	}
 }
 
@@ -59,7 +79,7 @@ func (i *Incident) keepJudgement(rule string, j *Judgement) bool {
 }
 
 func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
-	if f.Plan == nil {
+	if f.Plan == nil || !i.mayGo(f, j, e) {
 		return
 	}
 	if i.Lead != "" && i.Lead != f.Rule {
@@ -74,6 +94,14 @@ func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
 	i.Health = Health{For: f.HealthFor, Deadline: time.Time{}}
 	i.Health.Patience = f.HealthPatience
 	i.tell(e.At, false, "rolling back from %s to %s", f.Plan.From.Version, f.Plan.To.Version)
+}
+
+// mayGo holds what no judgement can pass: only approve and auto act, and approve only with a yes to this very plan (S20, S21).
+func (i *Incident) mayGo(f Judged, j Judgement, e Event) bool {
+	if f.Rule == "" || j.Mode == Auto {
+		return true
+	}
+	return j.Mode == Approve && i.Approval != nil && i.Approval.Plan == f.Plan.Hash && e.At.Before(i.Approval.Until)
 }
 
 func (i *Incident) offer(f Judged, j Judgement, e Event) {
@@ -99,7 +127,7 @@ func (i *Incident) hold(f Judged, j Judgement, e Event) {
 	if f.Plan != nil && i.Phase == Held {
 		i.Plan = f.Plan
 	}
-	if !said {
+	if !said && !j.Quiet {
 		i.tell(e.At, true, "held: %s", j.Reason)
 	}
 }

@@ -131,7 +131,7 @@ func (i Incident) endRefused() Command {
 }
 
 func (i Incident) nextStep() []Command {
-	if stop, ok := findingOf(i.Findings, Stop); ok && i.Phase == Held {
+	if stop, ok := findingOf(i.Findings, Stop); ok && i.Phase == Held { // S4
 		return []Command{End{Superseded, stop.Reason}}
 	}
 	for n, s := range i.Steps {
@@ -153,9 +153,7 @@ func (i Incident) nextStep() []Command {
 }
 
 func (i Incident) startStep(n int, notBefore time.Time) []Command {
-	if i.Phase == Held {
-		notBefore = later(notBefore, i.RetryAt)
-	}
+	notBefore = later(notBefore, i.RetryAt)
 	if i.Now.Before(notBefore) {
 		return []Command{WakeAt{notBefore, ProcedureLane}}
 	}
@@ -222,6 +220,12 @@ func (i Incident) nextInVerification() []Command {
 // healthInterval looks about ten times in the window, not more often than each second and not less than each 15 s.
 func healthInterval(window time.Duration) time.Duration {
 	return min(max(window/10, time.Second), 15*time.Second)
+}
+
+// At is the incident as seen at a later time.
+func (i Incident) At(now time.Time) Incident {
+	i.Now = later(i.Now, now)
+	return i
 }
 
 func findingOf(findings []Finding, v Verdict) (Finding, bool) {

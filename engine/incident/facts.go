@@ -40,11 +40,6 @@ type (
 		Plan   string `json:"plan,omitempty"`
 	}
 
-	// Woke says that a time someone waited for has come.
-	Woke struct {
-		Why string `json:"why"`
-	}
-
 	// Reconfigured says that rules were reloaded or modes changed while the incident was open (S28).
 	Reconfigured struct {
 		Rules []Reconfiguration `json:"rules"`
@@ -53,7 +48,9 @@ type (
 	// Judged is the answer to "may this rule act now?".
 	Judged struct {
 		// Rule is the rule judged; empty for a person's own request.
-		Rule      string    `json:"rule,omitempty"`
+		Rule string `json:"rule,omitempty"`
+		// Again says that a plan which was taken up is judged anew: it grew old, or nothing was changed yet.
+		Again     bool      `json:"again,omitempty"`
 		Judgement Judgement `json:"judgement"`
 		// Plan is the plan that the judgement is about; absent when none could be made.
 		Plan *Plan `json:"plan,omitempty"`
@@ -282,9 +279,15 @@ type (
 		Scope  string `json:"scope"`
 		Reason string `json:"reason,omitempty"`
 	}
+	// MassEvent says that so many targets want action at once that it is infrastructure, not a deploy (S8).
+	MassEvent struct {
+		Incident string   `json:"incident"` // the one that saw it
+		Targets  []string `json:"targets"`
+		Reason   string   `json:"reason"`
+	}
 	// MassReleased lets incidents go on that a mass event held (S8).
 	MassReleased struct {
 		Reason string    `json:"reason"`
-		Until  time.Time `json:"until"`
+		Until  time.Time `json:"until"` // no new mass event is called before
 	}
 )

@@ -7,7 +7,6 @@ var factTypes = map[string]func([]byte) (Fact, error){
 	"AlertsSeen":       decode[AlertsSeen],
 	"AlertsEnded":      decode[AlertsEnded],
 	"Requested":        decode[Requested],
-	"Woke":             decode[Woke],
 	"Reconfigured":     decode[Reconfigured],
 	"Judged":           decode[Judged],
 	"Approved":         decode[Approved],
@@ -38,6 +37,7 @@ var factTypes = map[string]func([]byte) (Fact, error){
 	"Disarmed":         decode[Disarmed],
 	"Stopped":          decode[Stopped],
 	"Resumed":          decode[Resumed],
+	"MassEvent":        decode[MassEvent],
 	"MassReleased":     decode[MassReleased],
 }
 
@@ -45,7 +45,6 @@ func (Opened) factType() string           { return "Opened" }
 func (AlertsSeen) factType() string       { return "AlertsSeen" }
 func (AlertsEnded) factType() string      { return "AlertsEnded" }
 func (Requested) factType() string        { return "Requested" }
-func (Woke) factType() string             { return "Woke" }
 func (Reconfigured) factType() string     { return "Reconfigured" }
 func (Judged) factType() string           { return "Judged" }
 func (Approved) factType() string         { return "Approved" }
@@ -77,3 +76,4 @@ func (Disarmed) factType() string         { return "Disarmed" }
 func (Stopped) factType() string          { return "Stopped" }
 func (Resumed) factType() string          { return "Resumed" }
 func (MassReleased) factType() string     { return "MassReleased" }
+func (MassEvent) factType() string        { return "MassEvent" }

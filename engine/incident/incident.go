@@ -210,6 +210,9 @@ type Judgement struct {
 	Findings []Finding `json:"findings,omitempty"`
 	At       time.Time `json:"at"`
 	RetryAt  time.Time `json:"retry_at,omitzero"`
+	// Tries counts the questions in a row that had no answer; Quiet says that people need not hear of it.
+	Tries int  `json:"tries,omitempty"`
+	Quiet bool `json:"quiet,omitempty"`
 	// Would is what a rule in observe or suggest would have come to in auto.
 	Would Verdict `json:"would,omitempty"`
 	Plan  string  `json:"plan,omitempty"`

@@ -10,8 +10,17 @@ type Installation struct {
 	Version int             `json:"version"`
 	Armed   *Word           `json:"armed,omitempty"`
 	Stops   map[string]Word `json:"stops,omitempty"` // by scope: "all", "team/NAME", "target/NAME"
-	// MassReleasedUntil lets incidents go on that a mass event held (S8).
+	// Mass is the mass event that holds everything until a person releases it; none is called before MassReleasedUntil (S8).
+	Mass              *Mass     `json:"mass,omitempty"`
 	MassReleasedUntil time.Time `json:"mass_released_until,omitzero"`
+}
+
+// Mass is a mass event.
+type Mass struct {
+	Incident string    `json:"incident"`
+	Targets  []string  `json:"targets"`
+	Reason   string    `json:"reason"`
+	At       time.Time `json:"at"`
 }
 
 // Word is who said something, when and why.
@@ -38,8 +47,12 @@ func ApplyInstallation(i Installation, e Event) Installation {
 	case Resumed:
 		i.Stops = maps.Clone(i.Stops)
 		delete(i.Stops, f.Scope)
+	case MassEvent:
+		if i.Mass == nil {
+			i.Mass = &Mass{f.Incident, f.Targets, f.Reason, e.At}
+		}
 	case MassReleased:
-		i.MassReleasedUntil = f.Until
+		i.Mass, i.MassReleasedUntil = nil, f.Until
 	}
 	return i
 }
