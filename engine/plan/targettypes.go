@@ -1,0 +1,57 @@
+package plan
+
+import (
+	"time"
+
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/rules/expr"
+)
+
+// Target is what can be rolled back. What its class says is merged in; the target's own word wins.
+type Target struct {
+	Name, Class, Environment, UID string
+	// Procedure is what `do: rollback` means for it; empty when only named procedures may be used.
+	Procedure string
+	// Mode is the target's ceiling; empty when it writes none.
+	Mode        incident.Mode
+	Select      map[string]string
+	Owner       Owner
+	Team        string
+	UserFacing  bool
+	Connections map[string]string // kind -> name
+	Vars        map[string]any
+	Healthy     Healthy
+	// Guards is what target and class write, the target's word first; Levels are the same apart, nearest first, for
+	// limits that hold at every level.
+	Guards incident.Guards
+	Levels []Level
+	File   string
+	Line   int
+}
+
+// Level is one place that writes guards, such as "target/api" or "class/web".
+type Level struct {
+	Scope  string
+	Guards incident.Guards
+}
+
+// Owner is who answers for a target.
+type Owner struct{ Team, Slack string }
+
+// Healthy says when a rolled back target counts as well again (S23).
+type Healthy struct {
+	// For is how long all queries must hold without a break; Patience is how long that may take at most.
+	For, Patience time.Duration
+	Queries       []HealthQuery
+	// Waived is the reason why no query can say it.
+	Waived string
+}
+
+// HealthQuery is one PromQL query and what its answer must meet.
+type HealthQuery struct {
+	Query  string // as written
+	Holds  string // as written
+	query  *leaf
+	holds  *expr.Program
+	target *Target
+}
