@@ -48,8 +48,10 @@ func read(events io.Reader, to io.Writer) (sums, error) {
 func (r *reader) take(e event) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
-	case "output", "build-output":
+	case "output":
 		r.said[key] = append(r.said[key], e.Output)
+	case "build-output":
+		fmt.Fprint(r.to, e.Output)
 	case "pass", "fail", "skip":
 		r.end(e, key)
 	}

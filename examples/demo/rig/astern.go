@@ -1,0 +1,54 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"astern.dev/astern/examples/demo/config"
+)
+
+// Astern is the built binary as a server, and the same binary as a client of it.
+type Astern struct {
+	*Server
+	binary, dir string
+}
+
+// startAstern writes astern's files into dir and starts `astern serve` there.
+func startAstern(ctx context.Context, binary, dir string, a config.Addresses) (*Astern, error) {
+	paths, err := config.Write(dir, a, config.Astern(a)...)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startServer(ctx, Command{Name: "astern", Path: binary, Dir: dir, Args: []string{
+		"serve", "--config.file=" + paths[0], "--storage.url=sqlite:" + filepath.Join(dir, "astern.db"),
+	}}, "/-/ready")
+	return &Astern{s, binary, dir}, err
+}
+
+// Run runs a client command, such as "arm", against the server as on-call. A non-zero exit code is an error that holds
+// what the command said.
+func (a *Astern) Run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, a.binary, append(args, "--server="+a.URL, "--token-file="+filepath.Join(a.dir, "on-call.token"))...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("astern %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()))
+	}
+	return out.String(), nil
+}
+
+// RunJSON runs a client command with `-o json` and reads its answer.
+func (a *Astern) RunJSON(ctx context.Context, out any, args ...string) error {
+	text, err := a.Run(ctx, append(args, "-o", "json")...)
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+		return err // exit code 1 is an answer too: "no"
+	}
+	return json.Unmarshal([]byte(text), out)
+}

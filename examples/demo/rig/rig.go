@@ -1,0 +1,191 @@
+package rig
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"astern.dev/astern/examples/demo/config"
+	"astern.dev/astern/tools/neighbours"
+)
+
+// Rig is the whole world, up and running. Its fields may be used at once; Close takes everything down.
+type Rig struct {
+	Dir         string
+	Blue, Green *Service
+	// HAProxy is nil when it cannot be had; then Proxy does its work.
+	HAProxy      *HAProxy
+	Proxy        *Proxy
+	Prometheus   *Prometheus
+	Alertmanager *Alertmanager
+	Load         *Load
+	Astern       *Astern
+	// Addresses is what the configuration files are filled with.
+	Addresses config.Addresses
+
+	cleanups []func()
+}
+
+// Programs are the neighbours a rig runs. HAProxy may be left zero.
+type Programs struct{ Prometheus, Alertmanager, HAProxy neighbours.Neighbour }
+
+// FindPrograms finds or makes the neighbours, telling each as it is found. Without HAProxy it goes on: the example's own
+// proxy does its work then, and the returned programs say so.
+func FindPrograms(ctx context.Context, log io.Writer, told func(neighbours.Neighbour)) (Programs, error) {
+	var p Programs
+	into := []*neighbours.Neighbour{&p.Prometheus, &p.Alertmanager, &p.HAProxy}
+	for i, name := range []string{"prometheus", "alertmanager", "haproxy"} {
+		found, err := neighbours.Find(ctx, name, log)
+		switch {
+		case errors.Is(err, neighbours.ErrNotDebian):
+			fmt.Fprintf(log, "haproxy cannot be had here (%v): the example's own proxy takes its place\n", err)
+			continue
+		case err != nil:
+			return p, err
+		}
+		*into[i] = found
+		told(found)
+	}
+	return p, nil
+}
+
+// Up puts up the services, the proxy, Prometheus, Alertmanager and the load, in a directory of its own under the temporary
+// directory. All traffic goes to green. Alerts go nowhere until StartAstern or Alertmanager.Route.
+func Up(ctx context.Context, p Programs, perSecond int) (r *Rig, err error) {
+	dir, err := os.MkdirTemp("", "astern-")
+	if err != nil {
+		return nil, err
+	}
+	r = &Rig{Dir: dir}
+	r.onClose(func() { _ = os.RemoveAll(dir) })
+	defer func() {
+		if err != nil {
+			r.Close()
+		}
+	}()
+	if err = r.startServices(); err != nil {
+		return nil, err
+	}
+	if err = r.startEntry(ctx, p); err != nil {
+		return nil, err
+	}
+	if err = r.startMonitoring(ctx, p); err != nil {
+		return nil, err
+	}
+	r.Load = StartLoad(r.EntryURL(), perSecond)
+	r.onClose(r.Load.Stop)
+	return r, nil
+}
+
+func (r *Rig) startServices() (err error) {
+	if r.Blue, err = StartService("blue", "v41"); err != nil {
+		return err
+	}
+	r.onClose(func() { _ = r.Blue.Stop() })
+	if r.Green, err = StartService("green", "v42"); err != nil {
+		return err
+	}
+	r.onClose(func() { _ = r.Green.Stop() })
+	a := &r.Addresses
+	a.BlueURL, a.GreenURL = r.Blue.URL, r.Green.URL
+	a.BlueHost, a.GreenHost = host(r.Blue.URL), host(r.Green.URL)
+	a.HAProxySocket = socketPath(r.Dir)
+	a.SenderTokenFile = filepath.Join(r.Dir, "sender.token")
+	for _, name := range []string{"sender.token", "on-call.token", "slack.token"} {
+		if err := writeFile(filepath.Join(r.Dir, name), rand.Text()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Rig) startEntry(ctx context.Context, p Programs) (err error) {
+	if p.HAProxy.Path == "" {
+		r.Proxy, err = StartProxy(r.Blue, r.Green)
+		if err == nil {
+			r.onClose(func() { _ = r.Proxy.Stop() })
+			r.Addresses.ProxyURL = r.Proxy.AdminURL
+		}
+		return err
+	}
+	r.HAProxy, err = startHAProxy(ctx, p.HAProxy.Path, r.Dir, r.Addresses)
+	if r.HAProxy != nil {
+		r.onClose(r.HAProxy.Stop)
+	}
+	return err
+}
+
+// EntryURL is where users' traffic enters.
+func (r *Rig) EntryURL() string {
+	if r.Proxy != nil {
+		return r.Proxy.URL
+	}
+	return r.HAProxy.URL
+}
+
+func (r *Rig) startMonitoring(ctx context.Context, p Programs) (err error) {
+	r.Alertmanager, err = startAlertmanager(ctx, p.Alertmanager.Path, r.Dir)
+	if r.Alertmanager != nil {
+		r.onClose(r.Alertmanager.stop)
+	}
+	if err != nil {
+		return err
+	}
+	r.Addresses.AlertmanagerHost, r.Addresses.AlertmanagerURL = r.Alertmanager.Host, r.Alertmanager.URL
+	r.Prometheus, err = startPrometheus(ctx, p.Prometheus.Path, r.Dir, r.Addresses)
+	if r.Prometheus != nil {
+		r.onClose(r.Prometheus.stop)
+	}
+	if err == nil {
+		r.Addresses.PrometheusURL = r.Prometheus.URL
+	}
+	return err
+}
+
+// StartAstern writes the demo's files, starts the binary with them and routes the alerts to it. slackURL is where its
+// messages go.
+func (r *Rig) StartAstern(ctx context.Context, binary, slackURL string) (err error) {
+	r.Addresses.SlackURL = slackURL
+	r.Astern, err = startAstern(ctx, binary, r.Dir, r.Addresses)
+	if r.Astern != nil {
+		r.onClose(r.Astern.stop)
+	}
+	if err != nil {
+		return err
+	}
+	r.Addresses.AsternURL = r.Astern.URL
+	return r.Alertmanager.Route(ctx, r.Addresses)
+}
+
+// Ended gives the first program that ended though nobody asked it to.
+func (r *Rig) Ended() error {
+	var ended []error
+	if r.HAProxy != nil {
+		ended = append(ended, r.HAProxy.Ended())
+	}
+	if r.Astern != nil {
+		ended = append(ended, r.Astern.Ended())
+	}
+	return errors.Join(append(ended, r.Prometheus.Ended(), r.Alertmanager.Ended())...)
+}
+
+func (r *Rig) onClose(f func()) { r.cleanups = append(r.cleanups, f) }
+
+// Close takes everything down, last up first. It may be called twice.
+func (r *Rig) Close() {
+	for len(r.cleanups) > 0 {
+		last := len(r.cleanups) - 1
+		f := r.cleanups[last]
+		r.cleanups = r.cleanups[:last]
+		f()
+	}
+}
+
+func host(url string) string { return strings.TrimPrefix(url, "http://") }
+
+func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }
