@@ -1,0 +1,138 @@
+package expr
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	yaml "go.yaml.in/yaml/v4"
+)
+
+// File is one YAML file read strictly. What its nodes are asked for and is wrong is gathered here, so that every mistake
+// is told at once. A File and its nodes are for one goroutine.
+type File struct {
+	Name  string
+	lines []string
+	root  *Node
+	found Diagnostics
+}
+
+// maxDepth bounds how deep a file may nest.
+const maxDepth = 100
+
+// ParseFile reads one file. Syntax errors, tags, anchors, duplicate keys and a second document are diagnostics; the file
+// is usable (its Root may be absent) even when there are some.
+func ParseFile(name string, data []byte) (*File, Diagnostics) {
+	f := &File{Name: name, lines: splitLines(data)}
+	f.root = &Node{file: f}
+	if !utf8.Valid(data) {
+		f.add(Diagnostic{Code: "yaml/syntax", Message: "the file is not UTF-8 text"})
+		return f, f.found
+	}
+	if doc := f.parse(data); doc != nil && len(doc.Content) == 1 {
+		f.root.yaml = doc.Content[0]
+		f.strict(f.root.yaml, 0)
+	}
+	return f, f.Diagnostics()
+}
+
+func splitLines(data []byte) []string {
+	text := strings.ReplaceAll(string(bytes.TrimPrefix(data, []byte("\uFEFF"))), "\r\n", "\n")
+	return strings.Split(text, "\n")
+}
+
+func (f *File) parse(data []byte) *yaml.Node {
+	loader, err := yaml.NewLoader(bytes.NewReader(data), yaml.WithAllDocuments())
+	if err != nil {
+		f.syntax(err)
+		return nil
+	}
+	var doc, second yaml.Node
+	if err := loader.Load(&doc); err != nil {
+		if !errors.Is(err, io.EOF) {
+			f.syntax(err)
+		}
+		return nil
+	}
+	if err := loader.Load(&second); err == nil {
+		f.add(f.at(second.Line, second.Column, 3, "yaml/documents", "a second document begins here: one file holds one", ""))
+	} else if !errors.Is(err, io.EOF) {
+		f.syntax(err)
+	}
+	return &doc
+}
+
+func (f *File) syntax(err error) {
+	var one *yaml.LoadError
+	if !errors.As(err, &one) {
+		f.add(Diagnostic{Code: "yaml/syntax", Message: strings.TrimPrefix(err.Error(), "yaml: ")})
+		return
+	}
+	mark, message := one.Mark, strings.TrimPrefix(one.Message, "yaml: ")
+	if one.ContextMsg != "" {
+		message = fmt.Sprintf("%s (%s that begins in line %d)", message, one.ContextMsg, one.ContextMark.Line)
+	}
+	f.add(f.at(mark.Line, mark.Column, 1, "yaml/syntax", message, ""))
+}
+
+// strict refuses what only surprises: tags, anchors, keys that are no strings, keys that stand twice.
+func (f *File) strict(y *yaml.Node, depth int) {
+	switch {
+	case depth > maxDepth:
+		f.add(f.at(y.Line, y.Column, 1, "yaml/depth", fmt.Sprintf("nested deeper than %d levels", maxDepth), ""))
+		return
+	case y.Style&yaml.TaggedStyle != 0:
+		f.add(f.at(y.Line, y.Column, width(y.Tag), "yaml/tag", fmt.Sprintf("the tag %s is not read here", visible(y.Tag)), "write the plain value"))
+	case y.Anchor != "":
+		f.add(f.at(y.Line, y.Column, width(y.Anchor)+1, "yaml/anchor", "anchors and aliases are not read here", "write it out, or use `variables`, `vars` or a class"))
+	}
+	if y.Kind == yaml.MappingNode {
+		f.uniqueKeys(y)
+	}
+	for _, c := range y.Content {
+		f.strict(c, depth+1)
+	}
+}
+
+func (f *File) uniqueKeys(y *yaml.Node) {
+	first := map[string]int{}
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		key := y.Content[i]
+		if key.Kind != yaml.ScalarNode {
+			f.add(f.at(key.Line, key.Column, 1, "yaml/key", "a key must be a plain word", ""))
+			continue
+		}
+		if line, twice := first[key.Value]; twice {
+			f.add(f.at(key.Line, key.Column, width(key.Value), "yaml/duplicate-key", fmt.Sprintf("the key %q stands twice", key.Value), fmt.Sprintf("first in line %d", line)))
+			continue
+		}
+		first[key.Value] = key.Line
+	}
+}
+
+// Root is the file's outermost node; absent in an empty file.
+func (f *File) Root() *Node { return f.root }
+
+// Diagnostics are all mistakes found so far, sorted.
+func (f *File) Diagnostics() Diagnostics { return f.found.Sorted() }
+
+func (f *File) add(d Diagnostic) {
+	d.File = f.Name
+	f.found = append(f.found, d)
+}
+
+func (f *File) at(line, column, width int, code, message, hint string) Diagnostic {
+	return Diagnostic{File: f.Name, Line: line, Column: max(column, 1), Width: width, Code: code, Message: message, Hint: hint, Source: f.line(line)}
+}
+
+func (f *File) line(n int) string {
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return f.lines[n-1]
+}
+
+func width(s string) int { return max(utf8.RuneCountInString(s), 1) }
