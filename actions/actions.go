@@ -226,3 +226,23 @@ func EncodeOutputs(outputs any) (json.RawMessage, error) {
 	}
 	return raw, nil
 }
+
+type doubtful struct{ error }
+
+func (d doubtful) Unwrap() error { return d.error }
+
+// Doubtful marks a Run's error after which nobody knows whether the effect is there, such as a connection that broke
+// after the request left. The engine asks Verify; without an answer a person decides. Such a step is never repeated
+// blindly.
+func Doubtful(err error) error {
+	if err == nil {
+		return nil
+	}
+	return doubtful{err}
+}
+
+// IsDoubtful says whether Doubtful marked the error.
+func IsDoubtful(err error) bool {
+	var d doubtful
+	return errors.As(err, &d)
+}
