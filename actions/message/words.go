@@ -5,6 +5,7 @@ package message
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"astern.dev/astern/actions"
@@ -25,7 +26,7 @@ type Line struct{ Label, Text string }
 
 // Headline is the one line that names the incident, its severity first.
 func Headline(m actions.Message) string {
-	title := m.Title
+	title := Clean(m.Title, lineLimit)
 	if title == "" {
 		title = fmt.Sprintf("%s (%s)", m.Target, m.Environment)
 	}
@@ -35,16 +36,16 @@ func Headline(m actions.Message) string {
 	return Clean(fmt.Sprintf("[%s] %s", m.Severity, title), lineLimit)
 }
 
-// Needs says what a person must do and until when; it is empty when nothing is needed.
-func Needs(m actions.Message) string {
-	if m.Needs == "" {
-		return ""
+// Needs says what a person must do and until when, if anything.
+func Needs(m actions.Message) (Line, bool) {
+	needs := Clean(m.Needs, proseLimit)
+	if needs == "" {
+		return Line{}, false
 	}
-	needs := "A person is needed: " + Clean(m.Needs, proseLimit)
 	if !m.NeedsUntil.IsZero() {
 		needs += ", until " + Time(m.NeedsUntil)
 	}
-	return needs
+	return Line{"A person is needed", needs}, true
 }
 
 // Sheet is the state of the incident: always the same facts in the same order, the unknown ones said to be so.
@@ -77,18 +78,17 @@ func Steps(m actions.Message) []string {
 
 // News says what changed since the last telling. When something must be said and nothing was named, it is the status.
 func News(m actions.Message) []string {
-	if len(m.News) == 0 {
-		if m.Final || m.Urgent {
-			return []string{clean(m.Status, proseLimit)}
-		}
-		return nil
-	}
 	var lines []string
-	for i, news := range m.News {
-		if i == newsLimit {
-			return append(lines, fmt.Sprintf("and %d more, in the incident's timeline", len(m.News)-newsLimit))
+	for _, news := range m.News {
+		if line := Clean(news, lineLimit); line != "" {
+			lines = append(lines, line)
 		}
-		lines = append(lines, Clean(news, lineLimit))
+	}
+	if len(lines) == 0 && (m.Final || m.Urgent) {
+		return []string{clean(m.Status, proseLimit)}
+	}
+	if more := len(lines) - newsLimit; more > 0 {
+		lines = append(lines[:newsLimit], fmt.Sprintf("and %d more, in the incident's timeline", more))
 	}
 	return lines
 }
@@ -98,13 +98,22 @@ func Footer(m actions.Message) string {
 	return fmt.Sprintf("%s, updated %s, revision %d", Clean(m.Incident, lineLimit), Time(m.UpdatedAt), m.Story)
 }
 
-// Sentence is the whole message in one paragraph, for those who hear it or see only a notification.
-func Sentence(m actions.Message) string {
-	text := Headline(m) + ". " + clean(m.Status, proseLimit) + "."
-	if needs := Needs(m); needs != "" {
-		text = needs + ". " + text
+// Sentence is the whole message in one paragraph, for those who hear it or see only a notification: what a person must
+// do comes first.
+func Sentence(m actions.Message) string { return paragraph(m, clean(m.Status, proseLimit)) }
+
+// Latest is the news in one paragraph, as Sentence is the state.
+func Latest(m actions.Message) string { return paragraph(m, News(m)...) }
+
+func paragraph(m actions.Message, parts ...string) string {
+	sentences := append([]string{Headline(m)}, parts...)
+	if needs, any := Needs(m); any {
+		sentences = append([]string{needs.Label + ": " + needs.Text}, sentences...)
 	}
-	return text
+	for i, sentence := range sentences {
+		sentences[i] = strings.TrimRight(sentence, ".")
+	}
+	return strings.Join(sentences, ". ") + "."
 }
 
 // Link is the address of the incident's page; empty when it is none that a person could open.

@@ -43,7 +43,7 @@ func (s *Server) post(r *http.Request) (answer, error) {
 		return nil, err
 	}
 	m := &Message{ThreadTS: args.ThreadTS, Broadcast: args.ReplyBroadcast, Metadata: args.Metadata, Bot: Bot}
-	if err := m.write(args.Text, args.Blocks); err != nil {
+	if err := m.write(args.Text, args.Parse, args.Blocks); err != nil {
 		return nil, err
 	}
 	s.add(c, m)
@@ -76,7 +76,7 @@ func (s *Server) update(r *http.Request) (answer, error) {
 	if m.Bot != Bot {
 		return nil, refuse("cant_update_message", "it is of %s", m.Bot)
 	}
-	if err := m.write(args.Text, args.Blocks); err != nil {
+	if err := m.write(args.Text, args.Parse, args.Blocks); err != nil {
 		return nil, err
 	}
 	m.Edits++
@@ -117,7 +117,7 @@ func (s *Server) direct(user string) (*room, error) {
 }
 
 // write gives a message its words, or refuses them and leaves it as it was.
-func (m *Message) write(text string, blocks json.RawMessage) error {
+func (m *Message) write(text, parse string, blocks json.RawMessage) error {
 	if text == "" {
 		return refuse("no_text", "text is what screen readers and notifications read")
 	}
@@ -129,7 +129,7 @@ func (m *Message) write(text string, blocks json.RawMessage) error {
 		return err
 	}
 	m.Text, m.Blocks, m.Pings, m.Links = text, blocks, nil, nil
-	for _, t := range append(texts, textObject{Type: "mrkdwn", Text: text, Verbatim: true}) {
+	for _, t := range append(texts, textObject{Type: "mrkdwn", Text: text, Verbatim: parse == "none"}) {
 		pings, links := t.reach()
 		m.Pings, m.Links = append(m.Pings, pings...), append(m.Links, links...)
 	}
