@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -52,14 +51,11 @@ func StartProxy(blue, green *Service) (*Proxy, error) {
 }
 
 func (p *Proxy) serve(h http.Handler) (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a local listener does not wait
-	if err != nil {
-		return "", err
+	server, url, err := serve(h)
+	if err == nil {
+		p.servers = append(p.servers, server)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	p.servers = append(p.servers, server)
-	go func() { _ = server.Serve(listener) }()
-	return "http://" + listener.Addr().String(), nil
+	return url, err
 }
 
 // pass sends a request to the backend whose turn it is by weight.

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"astern.dev/astern/actions/slack/slacktest"
 	"astern.dev/astern/examples/demo/config"
 	"astern.dev/astern/tools/neighbours"
 )
@@ -25,6 +29,7 @@ type Rig struct {
 	Alertmanager *Alertmanager
 	Load         *Load
 	Astern       *Astern
+	Slack        *slacktest.Server
 	// Addresses is what the configuration files are filled with.
 	Addresses config.Addresses
 
@@ -96,12 +101,34 @@ func (r *Rig) startServices() (err error) {
 	a.BlueHost, a.GreenHost = host(r.Blue.URL), host(r.Green.URL)
 	a.HAProxySocket = socketPath(r.Dir)
 	a.SenderTokenFile = filepath.Join(r.Dir, "sender.token")
-	for _, name := range []string{"sender.token", "on-call.token", "slack.token"} {
-		if err := writeFile(filepath.Join(r.Dir, name), rand.Text()); err != nil {
+	for name, secret := range map[string]string{"sender": rand.Text(), "on-call": rand.Text(), "slack": slacktest.Token} {
+		if err := writeFile(filepath.Join(r.Dir, name+".token"), secret); err != nil {
 			return err
 		}
 	}
+	return r.startSlack()
+}
+
+func (r *Rig) startSlack() error {
+	r.Slack = slacktest.New()
+	server, url, err := serve(r.Slack)
+	if err != nil {
+		return err
+	}
+	r.onClose(func() { _ = server.Close() })
+	r.Addresses.SlackURL = url + "/api"
 	return nil
+}
+
+// serve answers on a free port of 127.0.0.1.
+func serve(h http.Handler) (*http.Server, string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a local listener does not wait
+	if err != nil {
+		return nil, "", err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return server, "http://" + listener.Addr().String(), nil
 }
 
 func (r *Rig) startEntry(ctx context.Context, p Programs) (err error) {
@@ -147,10 +174,8 @@ func (r *Rig) startMonitoring(ctx context.Context, p Programs) (err error) {
 	return err
 }
 
-// StartAstern writes the demo's files, starts the binary with them and routes the alerts to it. slackURL is where its
-// messages go.
-func (r *Rig) StartAstern(ctx context.Context, binary, slackURL string) (err error) {
-	r.Addresses.SlackURL = slackURL
+// StartAstern writes the demo's files, starts the binary with them and routes the alerts to it.
+func (r *Rig) StartAstern(ctx context.Context, binary string) (err error) {
 	r.Astern, err = startAstern(ctx, binary, r.Dir, r.Addresses)
 	if r.Astern != nil {
 		r.onClose(r.Astern.stop)

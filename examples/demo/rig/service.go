@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -34,12 +33,8 @@ type Service struct {
 
 // StartService starts a version on a free port of 127.0.0.1.
 func StartService(track, version string) (*Service, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a local listener does not wait
-	if err != nil {
-		return nil, err
-	}
 	s := &Service{
-		Track: track, Version: version, URL: "http://" + listener.Addr().String(),
+		Track: track, Version: version,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "http_requests_total", Help: "Requests answered, by status code."}, []string{"code"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -47,9 +42,9 @@ func StartService(track, version string) (*Service, error) {
 	}
 	s.requests.WithLabelValues("200")
 	s.requests.WithLabelValues("500")
-	s.server = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = s.server.Serve(listener) }()
-	return s, nil
+	var err error
+	s.server, s.URL, err = serve(s.handler())
+	return s, err
 }
 
 func (s *Service) handler() http.Handler {

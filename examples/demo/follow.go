@@ -1,0 +1,140 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"astern.dev/astern/examples/demo/rig"
+)
+
+// theIncident is as much of an incident as the demo reads, as `astern incidents show ID -o json` prints it.
+type theIncident struct {
+	ID     string `json:"id"`
+	Phase  string `json:"phase"`
+	Reason string `json:"reason"`
+	Plan   *struct {
+		Hash  string                        `json:"hash"`
+		From  struct{ Version string }      `json:"from"`
+		To    struct{ Version string }      `json:"to"`
+		Steps []struct{ Name, Uses string } `json:"steps"`
+	} `json:"plan"`
+	Steps []struct {
+		State     string    `json:"state"`
+		Error     string    `json:"error"`
+		Summary   string    `json:"summary"`
+		StartedAt time.Time `json:"started_at"`
+		EndedAt   time.Time `json:"ended_at"`
+	} `json:"steps"`
+	News []struct {
+		Story int    `json:"story"`
+		Text  string `json:"text"`
+	} `json:"news"`
+}
+
+func (i theIncident) final() bool {
+	switch i.Phase {
+	case "succeeded", "failed", "rejected", "cancelled", "superseded":
+		return true
+	}
+	return false
+}
+
+// step finds a step's place in the plan by its name, or -1.
+func (i theIncident) step(name string) int {
+	if i.Plan == nil {
+		return -1
+	}
+	for n, s := range i.Plan.Steps {
+		if s.Name == name && n < len(i.Steps) {
+			return n
+		}
+	}
+	return -1
+}
+
+// follow waits for the one incident and tells each change of it until its end.
+func follow(ctx context.Context, s *screen, r *rig.Rig) (string, error) {
+	var seen theIncident
+	err := rig.Await(ctx, "the incident to end", func(ctx context.Context) (bool, error) {
+		if err := r.Ended(); err != nil {
+			return false, err
+		}
+		now, found, err := look(ctx, r.Astern, seen.ID)
+		if err != nil || !found {
+			return false, err
+		}
+		tellChanges(s, seen, now)
+		seen = now
+		return now.final(), nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w; the incident is %s: %s", err, cmp.Or(seen.Phase, "not opened yet"), seen.Reason)
+	}
+	return seen.ID, nil
+}
+
+// look reads the incident; an empty id takes the newest.
+func look(ctx context.Context, a *rig.Astern, id string) (theIncident, bool, error) {
+	if id == "" {
+		var list struct {
+			Items []theIncident `json:"items"`
+		}
+		if err := a.RunJSON(ctx, &list, "incidents"); err != nil || len(list.Items) == 0 {
+			return theIncident{}, false, err
+		}
+		id = list.Items[0].ID
+	}
+	var shown struct {
+		Incident theIncident `json:"incident"`
+	}
+	if err := a.RunJSON(ctx, &shown, "incidents", "show", id); err != nil {
+		return theIncident{}, false, err
+	}
+	if shown.Incident.ID == "" {
+		return theIncident{}, false, errors.New("`astern incidents show` printed no incident")
+	}
+	return shown.Incident, true, nil
+}
+
+func tellChanges(s *screen, before, now theIncident) {
+	if before.ID == "" {
+		s.tell(bold, "incident", "%s opened for %s", now.ID, target)
+	}
+	if before.Plan == nil && now.Plan != nil {
+		s.tell(plain, "plan", "%.12s: %s -> %s, %d steps", now.Plan.Hash, now.Plan.From.Version, now.Plan.To.Version, len(now.Plan.Steps))
+	}
+	if before.Phase != now.Phase {
+		s.tell(phaseTone(now.Phase), now.Phase, "%s", now.Reason)
+	}
+	for n := range now.Steps {
+		if n < len(before.Steps) && before.Steps[n].State == now.Steps[n].State {
+			continue
+		}
+		tellStep(s, now, n)
+	}
+}
+
+func tellStep(s *screen, now theIncident, n int) {
+	step, name := now.Steps[n], now.Plan.Steps[n].Name
+	switch step.State {
+	case "started":
+		s.tell(plain, "  step", "%d %-14s …", n+1, name)
+	case "done":
+		s.tell(green, "  step", "%d %-14s done in %s: %s", n+1, name, step.EndedAt.Sub(step.StartedAt).Round(10*time.Millisecond), step.Summary)
+	case "failed", "in_doubt", "skipped", "repaired":
+		s.tell(red, "  step", "%d %-14s %s: %s", n+1, name, step.State, step.Error)
+	}
+}
+
+func phaseTone(phase string) string {
+	switch phase {
+	case "succeeded":
+		return green
+	case "failed", "in_doubt", "cancelled", "rejected", "superseded":
+		return red
+	}
+	return cyan
+}
