@@ -97,7 +97,7 @@ func (w *write) run(db *writer) error {
 	if err := db.holds(w.Stream, w.Fence); err != nil {
 		return err
 	}
-	end, err := db.tipOf(w.Stream)
+	end, err := db.tipOf(w.Stream, w.After)
 	switch {
 	case err != nil:
 		return err
@@ -119,8 +119,9 @@ func (w *write) run(db *writer) error {
 	return db.putHead(w.Stream, end, w.head)
 }
 
-// tipOf is the end of the history as this transaction sees it.
-func (w *writer) tipOf(stream string) (tip, error) {
+// tipOf is the end of the history as this transaction sees it. For the first write of a history (after 0) the head alone
+// is asked: if events are there without a head, the primary key refuses version 1.
+func (w *writer) tipOf(stream string, after int) (tip, error) {
 	if t, ok := w.batch.tips[stream]; ok {
 		return t, nil
 	}
@@ -128,7 +129,10 @@ func (w *writer) tipOf(stream string) (tip, error) {
 		return t, nil
 	}
 	var t tip
-	err := w.scan(`SELECT version, hash FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1`, []any{stream}, &t.version, &t.hash)
+	err := sql.ErrNoRows
+	if after != 0 {
+		err = w.scan(`SELECT version, hash FROM events WHERE stream = ? ORDER BY version DESC LIMIT 1`, []any{stream}, &t.version, &t.hash)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		err = w.scan(`SELECT version, hash, compacted_at IS NOT NULL FROM heads WHERE stream = ?`, []any{stream}, &t.version, &t.hash, &t.compacted)
 	}

@@ -8,10 +8,11 @@ import (
 // committer serves the queue: it puts the writes that wait together into one transaction, each in a savepoint of its
 // own, and answers them after COMMIT. One fsync then carries many writes, and none is acknowledged before it.
 type committer struct {
-	queue  *queue
-	writer *writer
-	batch  int
-	done   chan struct{}
+	queue   *queue
+	writer  *writer
+	batch   int
+	callers int // how many are at work: they wait, or were just answered
+	done    chan struct{}
 }
 
 // run serves until the queue is closed and empty.
@@ -27,15 +28,20 @@ func (c *committer) run() {
 	}
 }
 
+// patience is how often the committer steps aside without anyone coming, before it goes on: some microseconds.
+const patience = 100
+
 // gather lets the callers that were just answered come back with their next write: the batch after a large batch is
-// then large again, instead of holding whoever woke first.
+// then large again, instead of holding whoever woke first. It waits for nobody else: a lone writer waits for nothing.
 func (c *committer) gather() {
-	for before := -1; ; {
+	for alone, before := 0, 0; alone < patience; alone++ {
 		n := c.queue.len()
-		if n <= before || n == 0 || n >= c.batch {
+		if n >= min(c.callers, c.batch) {
 			return
 		}
-		before = n
+		if n > before {
+			alone, before = 0, n
+		}
 		runtime.Gosched()
 	}
 }
@@ -61,6 +67,7 @@ func (c *committer) commit(jobs []*job) {
 	if err != nil {
 		c.writer.rollback()
 	}
+	c.callers = c.queue.len() + len(jobs)
 	for i, j := range jobs {
 		if err != nil {
 			answers[i] = unavailable(err)

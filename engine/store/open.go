@@ -47,7 +47,7 @@ func (s *SQLite) openWriter(ctx context.Context, path string) (*sql.Conn, error)
 	var err error
 	s.db, err = sql.Open("sqlite", dsn(path, s.opts, "_txlock", "immediate", "_auto_vacuum", "INCREMENTAL",
 		"_journal_mode", "WAL", "_synchronous", "FULL", "_pragma", "cache_size(-16000)", "_pragma", "wal_autocheckpoint(4000)",
-		"_pragma", "journal_size_limit(67108864)"))
+		"_pragma", "journal_size_limit(67108864)", "_pragma", "temp_store(MEMORY)")) // savepoints keep their before-images in memory
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +112,5 @@ func (s *SQLite) release() error {
 	if s.lock != nil {
 		errs = append(errs, s.lock.release())
 	}
-	s.read, s.hands, s.db, s.lock = nil, nil, nil, nil
 	return errors.Join(errs...)
 }

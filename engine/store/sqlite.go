@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -61,6 +62,7 @@ type SQLite struct {
 	read  *sql.DB
 	queue *queue
 	hands *committer
+	close sync.Once
 }
 
 // OpenSQLite opens or creates the database at path and brings it to the newest form. It holds a lock on path+".lock"
@@ -76,12 +78,15 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*SQLite, error)
 
 // Close serves the writes that wait, refuses further ones, and gives the file and its lock back. A second call does nothing.
 func (s *SQLite) Close() error {
-	s.queue.close()
-	<-s.hands.done
-	if err := s.release(); err != nil {
-		return fmt.Errorf("close database %s: %w", s.path, err)
-	}
-	return nil
+	var err error
+	s.close.Do(func() {
+		s.queue.close()
+		<-s.hands.done
+		if err = s.release(); err != nil {
+			err = fmt.Errorf("close database %s: %w", s.path, err)
+		}
+	})
+	return err
 }
 
 // healthRoom is how much room the health check takes and gives back: so much that a full database cannot have it.

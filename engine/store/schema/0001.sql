@@ -10,7 +10,7 @@ CREATE TABLE events (
   fact    TEXT    NOT NULL, -- JSON
   hash    TEXT    NOT NULL, -- incident.Chain over this row and the hash before it
   PRIMARY KEY (stream, version)
-) WITHOUT ROWID;
+);
 
 -- What lists show of an incident, and the tip of its chain. It stays when the history is compacted.
 CREATE TABLE heads (
@@ -24,7 +24,7 @@ CREATE TABLE heads (
   version      INTEGER NOT NULL, -- the tip: the last version and its hash
   hash         TEXT    NOT NULL,
   compacted_at INTEGER           -- when the events were removed
-) WITHOUT ROWID;
+);
 CREATE INDEX heads_opened ON heads (opened_at);
 CREATE INDEX heads_target ON heads (target, opened_at);
 CREATE INDEX heads_busy   ON heads (opened_at) WHERE live = 1 OR open = 1;
