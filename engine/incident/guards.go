@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,6 +64,16 @@ func (e *GuardError) Error() string { return "guard " + e.Name + ": " + e.Proble
 // ParseGuards reads guards as they are written: durations ("60m", "2d"), counts ("3"), bursts ("3 in 30m",
 // "5 or 30% in 10m"), and "off" where a guard may be switched off. The errors are sorted by name, one a guard.
 func ParseGuards(written map[string]string) (Guards, []*GuardError) {
+	values := make(map[string]any, len(written))
+	for name, text := range written {
+		values[name] = text
+	}
+	return GuardsFrom(values)
+}
+
+// GuardsFrom is ParseGuards for values as YAML gives them: text, whole numbers, and bursts as maps
+// ({episodes: 3, within: 30m}, {targets: 5, percent: 30, within: 10m}).
+func GuardsFrom(written map[string]any) (Guards, []*GuardError) {
 	var g Guards
 	var problems []*GuardError
 	for _, name := range slices.Sorted(maps.Keys(written)) {
@@ -71,11 +82,40 @@ func ParseGuards(written map[string]string) (Guards, []*GuardError) {
 			problems = append(problems, &GuardError{name, "there is no guard of this name"})
 			continue
 		}
-		if err := read(strings.TrimSpace(written[name])); err != nil {
+		text, err := guardText(written[name])
+		if err == nil {
+			err = read(strings.TrimSpace(text))
+		}
+		if err != nil {
 			problems = append(problems, &GuardError{name, err.Error()})
 		}
 	}
 	return g, problems
+}
+
+// guardText is a guard's value in one line.
+func guardText(v any) (string, error) {
+	m, isMap := v.(map[string]any)
+	if !isMap {
+		return fmt.Sprint(v), nil
+	}
+	for key := range m {
+		if !slices.Contains([]string{"episodes", "targets", "percent", "within"}, key) {
+			return "", fmt.Errorf("unknown key %q: a burst has episodes or targets, within, and for targets a percent", key)
+		}
+	}
+	count, isCount := m["episodes"]
+	if targets, ok := m["targets"]; ok && !isCount {
+		count, isCount = targets, true
+	}
+	if _, ok := m["within"]; !ok || !isCount {
+		return "", errors.New("a burst has episodes or targets, and within")
+	}
+	text := fmt.Sprint(count)
+	if percent, ok := m["percent"]; ok {
+		text += fmt.Sprintf(" or %v%%", percent)
+	}
+	return text + fmt.Sprintf(" in %v", m["within"]), nil
 }
 
 // GuardNames lists the guards that may be written, sorted.

@@ -41,6 +41,21 @@ func TestTheNearerGuardWins(t *testing.T) {
 	require.Equal(t, 10, g.MaxPerDay.Value)
 }
 
+func TestBurstsMayBeMaps(t *testing.T) {
+	g, problems := GuardsFrom(map[string]any{
+		"flapping": map[string]any{"episodes": int64(3), "within": "30m"}, "max_per_day": int64(7),
+		"mass_event": map[string]any{"targets": int64(5), "percent": int64(20), "within": "10m"},
+	})
+	require.Empty(t, problems)
+	require.Equal(t, Burst{Count: 3, Within: 30 * time.Minute}, g.Flapping.Value)
+	require.Equal(t, Burst{Count: 5, Percent: 20, Within: 10 * time.Minute}, g.MassEvent.Value)
+	require.Equal(t, 7, g.MaxPerDay.Value)
+	for _, v := range []any{map[string]any{"episodes": int64(3)}, map[string]any{"within": "3m"}, map[string]any{"count": int64(1), "within": "1m"}, []any{}, nil} {
+		_, problems := GuardsFrom(map[string]any{"flapping": v})
+		require.Len(t, problems, 1, "%v", v)
+	}
+}
+
 // A bound that Merge forgets would silently not hold.
 func TestEveryGuardHasADefaultAndIsMerged(t *testing.T) {
 	merged := reflect.ValueOf(Merge(Guards{}, DefaultGuards()))
