@@ -7,10 +7,12 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -32,7 +34,7 @@ func (m *Malformed) Error() string {
 	return m.Field + ": " + m.Reason
 }
 
-func malformedAt(field jsontext.Pointer, format string, args ...any) error {
+func malformedAt[Pointer ~string](field Pointer, format string, args ...any) error {
 	return &Malformed{Status: http.StatusBadRequest, Field: shorten(string(field)), Reason: fmt.Sprintf(format, args...)}
 }
 
@@ -265,4 +267,39 @@ func kindName(k jsontext.Kind) string {
 		return "an object"
 	}
 	return "an array"
+}
+
+// requestError names the field of a request that could not be read into its type.
+func requestError(err error) error {
+	var semantic *json.SemanticError
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, json.ErrUnknownName) && errors.As(err, &semantic):
+		return malformedAt(semantic.JSONPointer, "unknown member")
+	case errors.As(err, &semantic):
+		return malformedAt(semantic.JSONPointer, "must be %s, not %s", goKind(semantic.GoType), kindName(semantic.JSONKind))
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
+		return malformedAt(syntactic.JSONPointer, "stands twice")
+	case errors.As(err, &syntactic):
+		return malformedAt(syntactic.JSONPointer, "not JSON at byte %d", syntactic.ByteOffset)
+	}
+	return malformedAt("", "the body is not one JSON document")
+}
+
+func goKind(t reflect.Type) string {
+	switch {
+	case t == nil:
+		return "another kind"
+	case t == reflect.TypeFor[time.Time]():
+		return "an RFC 3339 time"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.Map, reflect.Struct:
+		return "an object"
+	}
+	return "another kind"
 }
