@@ -10,12 +10,13 @@ import (
 	"astern.dev/astern/examples/demo/rig"
 )
 
-// theIncident is as much of an incident as the demo reads, as `astern incidents show ID -o json` prints it.
+// theIncident is as much of an incident as the demo reads in the API.
 type theIncident struct {
-	ID     string `json:"id"`
-	Phase  string `json:"phase"`
-	Reason string `json:"reason"`
-	Plan   *struct {
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	Phase   string `json:"phase"`
+	Reason  string `json:"reason"`
+	Plan    *struct {
 		Hash  string                        `json:"hash"`
 		From  struct{ Version string }      `json:"from"`
 		To    struct{ Version string }      `json:"to"`
@@ -28,10 +29,6 @@ type theIncident struct {
 		StartedAt time.Time `json:"started_at"`
 		EndedAt   time.Time `json:"ended_at"`
 	} `json:"steps"`
-	News []struct {
-		Story int    `json:"story"`
-		Text  string `json:"text"`
-	} `json:"news"`
 }
 
 func (i theIncident) final() bool {
@@ -57,52 +54,48 @@ func (i theIncident) step(name string) int {
 
 // follow waits for the one incident and tells each change of it until its end.
 func follow(ctx context.Context, s *screen, r *rig.Rig) (string, error) {
+	id, err := first(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	s.tell(bold, "incident", "%s opened for %s", id, target)
 	var seen theIncident
-	err := rig.Await(ctx, "the incident to end", func(ctx context.Context) (bool, error) {
-		if err := r.Ended(); err != nil {
-			return false, err
-		}
-		now, found, err := look(ctx, r.Astern, seen.ID)
-		if err != nil || !found {
-			return false, err
+	for !seen.final() {
+		now, err := look(ctx, r.Astern, id, seen.Version)
+		if err != nil {
+			return "", fmt.Errorf("%w; the incident is %s: %s", err, cmp.Or(seen.Phase, "open"), seen.Reason)
 		}
 		tellChanges(s, seen, now)
 		seen = now
-		return now.final(), nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("%w; the incident is %s: %s", err, cmp.Or(seen.Phase, "not opened yet"), seen.Reason)
 	}
-	return seen.ID, nil
+	return id, nil
 }
 
-// look reads the incident; an empty id takes the newest.
-func look(ctx context.Context, a *rig.Astern, id string) (theIncident, bool, error) {
-	if id == "" {
+// first waits until there is an incident.
+func first(ctx context.Context, r *rig.Rig) (id string, err error) {
+	err = rig.Await(ctx, "an incident", func(ctx context.Context) (bool, error) {
 		var list struct {
 			Items []theIncident `json:"items"`
 		}
-		if err := a.RunJSON(ctx, &list, "incidents"); err != nil || len(list.Items) == 0 {
-			return theIncident{}, false, err
+		if err := errors.Join(r.Astern.Get(ctx, "/api/v1/incidents", &list), r.Ended()); err != nil || len(list.Items) == 0 {
+			return false, err
 		}
 		id = list.Items[0].ID
-	}
+		return true, nil
+	})
+	return id, err
+}
+
+// look reads the incident as soon as it has more facts than were seen; with none seen at once.
+func look(ctx context.Context, a *rig.Astern, id string, seen int) (theIncident, error) {
 	var shown struct {
 		Incident theIncident `json:"incident"`
 	}
-	if err := a.RunJSON(ctx, &shown, "incidents", "show", id); err != nil {
-		return theIncident{}, false, err
-	}
-	if shown.Incident.ID == "" {
-		return theIncident{}, false, errors.New("`astern incidents show` printed no incident")
-	}
-	return shown.Incident, true, nil
+	err := a.Get(ctx, fmt.Sprintf("/api/v1/incidents/%s?wait=%d", id, seen), &shown)
+	return shown.Incident, err
 }
 
 func tellChanges(s *screen, before, now theIncident) {
-	if before.ID == "" {
-		s.tell(bold, "incident", "%s opened for %s", now.ID, target)
-	}
 	if before.Plan == nil && now.Plan != nil {
 		s.tell(plain, "plan", "%.12s: %s -> %s, %d steps", now.Plan.Hash, now.Plan.From.Version, now.Plan.To.Version, len(now.Plan.Steps))
 	}

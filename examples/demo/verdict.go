@@ -35,7 +35,7 @@ func end(ctx context.Context, s *screen, r *rig.Rig, id string, keep bool) error
 
 // prove holds the world, not astern's word, against what was promised.
 func prove(ctx context.Context, s *screen, r *rig.Rig, id string) error {
-	now, _, err := look(ctx, r.Astern, id)
+	now, err := look(ctx, r.Astern, id, 0)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package neighbours
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -84,7 +85,7 @@ func lock(path string, busy func()) (unlock func(), err error) {
 		return nil, err
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == syscall.EWOULDBLOCK {
+	if errors.Is(err, syscall.EWOULDBLOCK) {
 		busy()
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 	}

@@ -113,7 +113,7 @@ func TestAFailedBuildLeavesNothingBehind(t *testing.T) {
 }
 
 func TestUnknownNeighbourNamesTheKnown(t *testing.T) {
-	_, err := Find(t.Context(), "promethues", io.Discard)
+	_, err := Find(t.Context(), "grafana", io.Discard)
 	require.ErrorContains(t, err, "alertmanager, amtool, haproxy, prometheus, promtool")
 }
 

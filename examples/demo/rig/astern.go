@@ -3,9 +3,9 @@ package rig
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -43,12 +43,11 @@ func (a *Astern) Run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// RunJSON runs a client command with `-o json` and reads its answer.
-func (a *Astern) RunJSON(ctx context.Context, out any, args ...string) error {
-	text, err := a.Run(ctx, append(args, "-o", "json")...)
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
-		return err // exit code 1 is an answer too: "no"
+// Get reads one answer of the API as on-call.
+func (a *Astern) Get(ctx context.Context, path string, out any) error {
+	token, err := os.ReadFile(filepath.Join(a.dir, "on-call.token"))
+	if err != nil {
+		return err
 	}
-	return json.Unmarshal([]byte(text), out)
+	return call(ctx, request{method: http.MethodGet, url: a.URL + path, token: string(token)}, out)
 }

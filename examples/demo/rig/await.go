@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +11,8 @@ import (
 	"time"
 )
 
-// Await asks probe until it says yes. A probe's error is remembered and told when the context ends first.
+// Await asks probe until it says yes. A probe's error is remembered and told when the context ends first; a program that
+// ended will not come back, so ErrEnded is returned at once.
 func Await(ctx context.Context, what string, probe func(ctx context.Context) (bool, error)) error {
 	every := time.NewTicker(50 * time.Millisecond)
 	defer every.Stop()
@@ -20,13 +22,16 @@ func Await(ctx context.Context, what string, probe func(ctx context.Context) (bo
 		if yes && err == nil {
 			return nil
 		}
+		if errors.Is(err, ErrEnded) {
+			return fmt.Errorf("waiting for %s: %w", what, err)
+		}
 		if err != nil && ctx.Err() == nil {
 			last = err
 		}
 		select {
 		case <-every.C:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w (last: %v)", what, ctx.Err(), last)
+			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), last))
 		}
 	}
 }
@@ -41,19 +46,27 @@ func ready(ctx context.Context, p *Process, url string) error {
 	})
 }
 
+// request is one HTTP request; body and token may be empty.
+type request struct{ method, url, body, token string }
+
 // getJSON reads an answer into out; out may be nil.
 func getJSON(ctx context.Context, url string, out any) error {
-	return call(ctx, http.MethodGet, url, "", out)
+	return call(ctx, request{method: http.MethodGet, url: url}, out)
 }
 
 // call sends one JSON request. An answer outside 2xx is an error with what it said.
-func call(ctx context.Context, method, url, body string, out any) error {
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+func call(ctx context.Context, r request, out any) error {
+	sent, err := http.NewRequestWithContext(ctx, r.method, r.url, strings.NewReader(r.body))
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
+	if r.body != "" {
+		sent.Header.Set("Content-Type", "application/json")
+	}
+	if r.token != "" {
+		sent.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	response, err := http.DefaultClient.Do(sent)
 	if err != nil {
 		return err
 	}
@@ -63,7 +76,7 @@ func call(ctx context.Context, method, url, body string, out any) error {
 		return err
 	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %.300s", method, url, response.Status, text)
+		return fmt.Errorf("%s %s: %s: %.300s", r.method, r.url, response.Status, text)
 	}
 	if out == nil {
 		return nil

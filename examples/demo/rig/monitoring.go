@@ -55,7 +55,7 @@ func (s *Server) Restart(ctx context.Context) error {
 
 // Reload makes the program read its configuration again.
 func (s *Server) Reload(ctx context.Context) error {
-	return call(ctx, http.MethodPost, s.URL+"/-/reload", "", nil)
+	return call(ctx, request{method: http.MethodPost, url: s.URL + "/-/reload"}, nil)
 }
 
 func startPrometheus(ctx context.Context, path, dir string, a config.Addresses) (*Prometheus, error) {
@@ -128,7 +128,7 @@ func (m *Alertmanager) Post(ctx context.Context, labels map[string]string, start
 	if err != nil {
 		return err
 	}
-	return call(ctx, http.MethodPost, m.URL+"/api/v2/alerts", string(body), nil)
+	return call(ctx, request{method: http.MethodPost, url: m.URL + "/api/v2/alerts", body: string(body)}, nil)
 }
 
 // Silence silences alerts with the label for the given time and gives the silence's id.
@@ -143,7 +143,7 @@ func (m *Alertmanager) Silence(ctx context.Context, label, value string, from ti
 	var answer struct {
 		ID string `json:"silenceID"`
 	}
-	err = call(ctx, http.MethodPost, m.URL+"/api/v2/silences", string(body), &answer)
+	err = call(ctx, request{method: http.MethodPost, url: m.URL + "/api/v2/silences", body: string(body)}, &answer)
 	return answer.ID, err
 }
 

@@ -112,6 +112,9 @@ func (p *Process) Address(ctx context.Context) (string, error) {
 	}
 }
 
+// ErrEnded is wrapped by what Ended returns.
+var ErrEnded = errors.New("a program ended")
+
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
@@ -128,7 +131,7 @@ func (p *Process) Ended() error {
 	if p.ended != nil {
 		how = p.ended.Error()
 	}
-	return fmt.Errorf("%s ended (%s):\n%s", p.Name, how, strings.Join(p.tail, "\n"))
+	return fmt.Errorf("%w: %s (%s):\n%s", ErrEnded, p.Name, how, strings.Join(p.tail, "\n"))
 }
 
 // Tail is what the program printed last.

@@ -40,8 +40,10 @@ echo 'level=info msg="Listening on" address=127.0.0.1:4711'; echo the end; exit 
 }
 
 func TestAProcessThatDiesBeforeItListensIsAnError(t *testing.T) {
-	_, err := shell(t, "echo bad flag >&2; exit 2").Address(t.Context())
+	p := shell(t, "echo bad flag >&2; exit 2")
+	_, err := p.Address(t.Context())
 	require.ErrorContains(t, err, "bad flag")
+	require.ErrorIs(t, ready(t.Context(), p, "http://127.0.0.1:1"), ErrEnded)
 }
 
 func TestStopEndsTheChildrenToo(t *testing.T) {
@@ -82,15 +84,15 @@ func TestTheProxyFollowsItsWeights(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"blue":0,"green":0}`: "above 0", `{"blue":100}`: "blue and green", `{"blue":-1,"green":2}`: "negative", `{`: "EOF",
 	} {
-		require.ErrorContains(t, call(ctx, http.MethodPut, p.AdminURL+"/weights", body, nil), want)
+		require.ErrorContains(t, call(ctx, request{method: http.MethodPut, url: p.AdminURL + "/weights", body: body}, nil), want)
 	}
-	require.NoError(t, call(ctx, http.MethodPut, p.AdminURL+"/weights", `{"blue":50,"green":50}`, nil))
+	require.NoError(t, call(ctx, request{method: http.MethodPut, url: p.AdminURL + "/weights", body: `{"blue":50,"green":50}`}, nil))
 	seen := map[string]int{}
 	for range 100 {
 		seen[get()]++
 	}
 	require.Equal(t, map[string]int{"blue": 50, "green": 50}, seen)
-	require.NoError(t, call(ctx, http.MethodPut, p.AdminURL+"/weights", `{"blue":100,"green":0}`, nil))
+	require.NoError(t, call(ctx, request{method: http.MethodPut, url: p.AdminURL + "/weights", body: `{"blue":100,"green":0}`}, nil))
 	for range 20 {
 		require.Equal(t, "blue", get())
 	}
