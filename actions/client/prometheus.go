@@ -121,7 +121,7 @@ func (p *Prometheus) needLookback(ctx context.Context) error {
 	_, err := p.ask(ctx, "/api/v1/query", url.Values{"query": {"1"}, "lookback_delta": {"x"}})
 	var refused *RefusedError
 	switch {
-	case errors.As(err, &refused) && refused.Status == http.StatusBadRequest && strings.Contains(refused.Text, "lookback delta"):
+	case errors.As(err, &refused) && refused.Status == http.StatusBadRequest && strings.Contains(refused.Text, "lookback"):
 		p.lookback.Store(true)
 		return nil
 	case err == nil, errors.As(err, &refused) && !Temporary(refused.Status):

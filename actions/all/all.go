@@ -1,0 +1,25 @@
+// Package all is the list of every action and kind of connection that astern ships. Only cmd/astern, the documentation's
+// generator and tests import it.
+package all
+
+import (
+	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/client"
+	"astern.dev/astern/actions/exec"
+	"astern.dev/astern/actions/haproxy"
+	"astern.dev/astern/actions/http"
+	"astern.dev/astern/actions/prometheus"
+	"astern.dev/astern/actions/wait"
+)
+
+// Registry gathers them.
+func Registry() (*actions.Registry, error) {
+	return actions.NewRegistry(
+		client.AlertmanagerFamily,
+		exec.Family(),
+		haproxy.Family(),
+		http.Family(),
+		prometheus.Family(),
+		wait.Family(),
+	)
+}
