@@ -1,0 +1,2 @@
+package store_test
+func childMain() {}
