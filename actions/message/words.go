@@ -133,16 +133,13 @@ func Time(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
-// Settled says that the incident has ended and leaves nothing for a person to do.
+// Settled says that the incident has ended and nothing is left broken by it.
 func Settled(m actions.Message) bool {
-	if !m.Final || m.Urgent {
-		return false
-	}
 	switch m.Phase {
 	case "cancelled", "superseded", "rejected":
-		return true
+		return m.Final
 	}
-	return m.Good
+	return m.Final && m.Good
 }
 
 func release(m actions.Message) string {

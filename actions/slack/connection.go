@@ -1,8 +1,8 @@
 package slack
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -18,59 +18,50 @@ const (
 	defaultRecheck = 5 * time.Second
 )
 
-// Connection is one Slack workspace, reached as a bot (`connections.slack.<name>`).
+// Connection is one Slack workspace, reached as a bot (`connections.slack.<name>`). Its url is https://slack.com/api
+// without a word; credentials in http_config are refused, for Slack takes the token alone.
 type Connection struct {
-	// URL is where the Web API is; default https://slack.com/api.
-	URL string `yaml:"url"`
+	message.Server `yaml:",inline"`
 	// TokenFile holds the bot token (xoxb-…). It is read at each use.
 	TokenFile string `yaml:"token_file"`
 	// Recheck is how long to wait before looking a second time for a message that may have arrived; default 5s.
-	Recheck actions.Duration `yaml:"recheck"`
-	// HTTP is http_config as in Prometheus, for a proxy or an own certificate authority.
-	HTTP config.HTTPClientConfig `yaml:"http_config"`
+	Recheck actions.Duration `yaml:"recheck,omitempty"`
 }
 
-// SetDirectory makes relative files relative to the configuration file.
+// SetDirectory makes relative files relative to dir.
 func (c *Connection) SetDirectory(dir string) {
 	c.TokenFile = config.JoinDir(dir, c.TokenFile)
-	c.HTTP.SetDirectory(dir)
+	c.Server.SetDirectory(dir)
 }
 
 // Validate says what is missing or wrong.
 func (c *Connection) Validate() error {
 	if c.TokenFile == "" {
-		return errors.New("token_file is missing: the file that holds the bot token")
+		return errors.New("token_file: is missing; it names the file that holds the bot token")
 	}
 	if c.Recheck < 0 {
-		return errors.New("recheck is negative")
+		return errors.New("recheck: must not be negative")
 	}
-	if err := c.HTTP.Validate(); err != nil {
-		return fmt.Errorf("http_config: %w", err)
+	if h := c.HTTPConfig; h.Authorization != nil || h.BasicAuth != nil || h.OAuth2 != nil || h.BearerToken != "" || h.BearerTokenFile != "" {
+		return errors.New("http_config: must not hold credentials; Slack takes only the token of token_file")
 	}
-	if h := c.HTTP; h.Authorization != nil || h.BasicAuth != nil || h.OAuth2 != nil || h.BearerToken != "" || h.BearerTokenFile != "" {
-		return errors.New("http_config holds credentials: Slack takes only the token of token_file")
+	if _, err := c.Root(defaultURL); err != nil {
+		return err
 	}
-	return message.CheckURL("url", c.address())
-}
-
-func (c *Connection) address() string {
-	if c.URL == "" {
-		return defaultURL
-	}
-	return c.URL
+	return c.Server.Validate()
 }
 
 // Open gives a *Workspace.
 func (c *Connection) Open(dial actions.Dial) (any, error) {
-	through, err := client.NewHTTP(client.HTTPConfig{Client: c.HTTP}, dial)
+	root, err := c.Root(defaultURL)
 	if err != nil {
-		return nil, fmt.Errorf("open slack connection: %w", err)
+		return nil, err
 	}
-	recheck := time.Duration(c.Recheck)
-	if recheck == 0 {
-		recheck = defaultRecheck
+	through, err := c.Client(dial)
+	if err != nil {
+		return nil, err
 	}
-	return &Workspace{url: c.address(), tokenFile: c.TokenFile, recheck: recheck, http: through}, nil
+	return &Workspace{url: root, tokenFile: c.TokenFile, recheck: cmp.Or(time.Duration(c.Recheck), defaultRecheck), http: through}, nil
 }
 
 // Workspace is an opened connection, safe for concurrent use.

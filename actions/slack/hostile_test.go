@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/message"
 	"astern.dev/astern/actions/message/messagetest"
 	"astern.dev/astern/actions/slack/slacktest"
 )
@@ -112,14 +113,14 @@ func TestANoticeIsNeeded(t *testing.T) {
 }
 
 func TestConnectionsSayWhatIsWrong(t *testing.T) {
-	require.ErrorContains(t, new(Connection).Validate(), "token_file is missing")
+	require.ErrorContains(t, new(Connection).Validate(), "token_file: is missing")
 	require.NoError(t, (&Connection{TokenFile: "token"}).Validate())
 	for _, url := range []string{"slack.com/api", "ftp://slack.com", "https://", ":"} {
-		require.ErrorContains(t, (&Connection{URL: url, TokenFile: "token"}).Validate(), "url", url)
+		require.ErrorContains(t, (&Connection{Server: message.Server{URL: url}, TokenFile: "token"}).Validate(), "url", url)
 	}
 	require.ErrorContains(t, (&Connection{TokenFile: "token", Recheck: -1}).Validate(), "recheck")
 	withCredentials := &Connection{TokenFile: "token"}
-	withCredentials.HTTP.BearerToken = "canary"
+	withCredentials.HTTPConfig.BearerToken = "canary"
 	require.ErrorContains(t, withCredentials.Validate(), "token_file")
 	relative := &Connection{TokenFile: "token"}
 	relative.SetDirectory("/etc/astern")

@@ -13,6 +13,7 @@ import (
 
 	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/client"
+	"astern.dev/astern/actions/message"
 	"astern.dev/astern/actions/message/fault"
 	"astern.dev/astern/actions/message/messagetest"
 	"astern.dev/astern/actions/slack/slacktest"
@@ -36,7 +37,7 @@ func openAt(t *testing.T, url, token string) any {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(file, []byte(token+"\n"), 0o600))
-	connection := &Connection{URL: url, TokenFile: file, Recheck: actions.Duration(time.Millisecond)}
+	connection := &Connection{Server: message.Server{URL: url}, TokenFile: file, Recheck: actions.Duration(time.Millisecond)}
 	require.NoError(t, connection.Validate())
 	opened, err := connection.Open(client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}))
 	require.NoError(t, err)
