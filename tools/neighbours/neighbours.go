@@ -67,8 +67,8 @@ type recipe struct {
 type maker func(ctx context.Context, dir string, log io.Writer) error
 
 var recipes = []recipe{
-	goRecipe("prometheus", "prometheus", version{3, 0, 0}, "about 4 minutes on two cores"),
-	goRecipe("promtool", "prometheus", version{3, 0, 0}, "about a minute after prometheus"),
+	goRecipe("prometheus", "prometheus", version{2, 43, 0}, "about 4 minutes on two cores"),
+	goRecipe("promtool", "prometheus", version{2, 43, 0}, "about a minute after prometheus"),
 	goRecipe("alertmanager", "alertmanager", version{0, 28, 0}, "about a minute on two cores"),
 	goRecipe("amtool", "alertmanager", version{0, 28, 0}, "some seconds after alertmanager"),
 	haproxyRecipe(),

@@ -30,7 +30,7 @@ func parseVersion(printed string) (version, string, bool) {
 
 func (v version) atLeast(least version) bool { return slices.Compare(v[:], least[:]) >= 0 }
 
-// onPath looks for the program on PATH and asks its version. Prometheus must be 3.0 or newer: older ones ignore
+// onPath looks for the program on PATH and asks its version. Prometheus must be 2.43 or newer: older ones ignore
 // lookback_delta, without which a gap in a series cannot be told from a value. Alertmanager must be 0.28 or newer: older
 // ones refuse the webhook timeout that astern's route sets.
 func onPath(ctx context.Context, r recipe) (Neighbour, bool) {

@@ -12,26 +12,22 @@ import (
 	"time"
 )
 
-// Proxy is a small weighted proxy for machines where HAProxy cannot be had. Its admin address takes
-// PUT /weights {"blue": 100, "green": 0} and answers GET /weights with the weights and what is under way.
+// Proxy is a small proxy for machines where HAProxy cannot be had. Its admin address takes PUT /traffic {"to": "blue"},
+// answers GET /traffic with where the traffic goes, and GET /idle/green with 200 once nothing is under way there.
 type Proxy struct {
-	// URL is where traffic enters, AdminURL where the weights are set.
+	// URL is where traffic enters, AdminURL where it is steered.
 	URL, AdminURL string
 
 	servers  []*http.Server
 	backends map[string]http.Handler
 	mu       sync.Mutex
-	weights  map[string]int
-	flying   map[string]int
-	turn     int
+	to       string
+	underWay map[string]int
 }
-
-// Weights is what the admin address takes and gives.
-type Weights map[string]int
 
 // StartProxy starts the proxy with all traffic on green.
 func StartProxy(blue, green *Service) (*Proxy, error) {
-	p := &Proxy{backends: map[string]http.Handler{}, weights: Weights{"blue": 0, "green": 100}, flying: map[string]int{}}
+	p := &Proxy{backends: map[string]http.Handler{}, to: green.Track, underWay: map[string]int{}}
 	for _, s := range []*Service{blue, green} {
 		to, err := url.Parse(s.URL)
 		if err != nil {
@@ -40,8 +36,9 @@ func StartProxy(blue, green *Service) (*Proxy, error) {
 		p.backends[s.Track] = httputil.NewSingleHostReverseProxy(to)
 	}
 	admin := http.NewServeMux()
-	admin.HandleFunc("GET /weights", p.show)
-	admin.HandleFunc("PUT /weights", p.set)
+	admin.HandleFunc("GET /traffic", p.show)
+	admin.HandleFunc("PUT /traffic", p.steer)
+	admin.HandleFunc("GET /idle/{track}", p.idle)
 	var err error
 	if p.URL, err = p.serve(http.HandlerFunc(p.pass)); err != nil {
 		return nil, err
@@ -58,72 +55,61 @@ func (p *Proxy) serve(h http.Handler) (string, error) {
 	return url, err
 }
 
-// pass sends a request to the backend whose turn it is by weight.
+// pass sends a request where the traffic goes now.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
-	track, ok := p.take()
-	if !ok {
-		http.Error(w, "every weight is 0", http.StatusServiceUnavailable)
-		return
-	}
+	p.mu.Lock()
+	track := p.to
+	p.underWay[track]++
+	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.flying[track]--
+		p.underWay[track]--
 	}()
 	p.backends[track].ServeHTTP(w, r)
-}
-
-func (p *Proxy) take() (track string, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	sum := p.weights["blue"] + p.weights["green"]
-	if sum == 0 {
-		return "", false
-	}
-	p.turn = (p.turn + 37) % sum
-	track = "green"
-	if p.turn < p.weights["blue"] {
-		track = "blue"
-	}
-	p.flying[track]++
-	return track, true
 }
 
 func (p *Proxy) show(w http.ResponseWriter, _ *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"weights": p.weights, "under_way": p.flying})
+	_ = json.NewEncoder(w).Encode(map[string]any{"to": p.to, "under_way": p.underWay})
 }
 
-// set replaces the weights; both must be named, none negative, and one above 0.
-func (p *Proxy) set(w http.ResponseWriter, r *http.Request) {
-	var wanted Weights
+func (p *Proxy) steer(w http.ResponseWriter, r *http.Request) {
+	var wanted struct {
+		To string `json:"to"`
+	}
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16))
+	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&wanted); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if err := wanted.check(); err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+	if p.backends[wanted.To] == nil {
+		http.Error(w, fmt.Sprintf("there is no track %q", wanted.To), http.StatusUnprocessableEntity)
 		return
 	}
 	p.mu.Lock()
-	p.weights = wanted
+	p.to = wanted.To
 	p.mu.Unlock()
 	p.show(w, r)
 }
 
-func (w Weights) check() error {
-	blue, hasBlue := w["blue"]
-	green, hasGreen := w["green"]
-	if !hasBlue || !hasGreen || len(w) != 2 {
-		return fmt.Errorf("want weights for blue and green, got %v", map[string]int(w))
+// idle answers 409 while the track has traffic or requests under way.
+func (p *Proxy) idle(w http.ResponseWriter, r *http.Request) {
+	track := r.PathValue("track")
+	p.mu.Lock()
+	n, active := p.underWay[track], p.to == track
+	p.mu.Unlock()
+	switch {
+	case p.backends[track] == nil:
+		http.Error(w, fmt.Sprintf("there is no track %q", track), http.StatusNotFound)
+	case n > 0 || active:
+		http.Error(w, fmt.Sprintf("%d requests under way, traffic goes there: %t", n, active), http.StatusConflict)
+	default:
+		fmt.Fprintln(w, "idle")
 	}
-	if blue < 0 || green < 0 || blue+green == 0 {
-		return errors.New("no weight may be negative, and one must be above 0")
-	}
-	return nil
 }
 
 // Stop closes both addresses.

@@ -59,7 +59,7 @@ func TestStopEndsTheChildrenToo(t *testing.T) {
 	require.Error(t, p.Ended())
 }
 
-func TestTheProxyFollowsItsWeights(t *testing.T) {
+func TestTheProxySteersAndTellsWhenATrackIsIdle(t *testing.T) {
 	blue, err := StartService("blue", "v41")
 	require.NoError(t, err)
 	defer func() { _ = blue.Stop() }()
@@ -78,26 +78,23 @@ func TestTheProxyFollowsItsWeights(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		return response.Header.Get("X-Track")
 	}
+	steer := func(body string) error {
+		return call(ctx, request{method: http.MethodPut, url: p.AdminURL + "/traffic", body: body}, nil)
+	}
 	for range 20 {
 		require.Equal(t, "green", get())
 	}
-	for body, want := range map[string]string{
-		`{"blue":0,"green":0}`: "above 0", `{"blue":100}`: "blue and green", `{"blue":-1,"green":2}`: "negative", `{`: "EOF",
-	} {
-		require.ErrorContains(t, call(ctx, request{method: http.MethodPut, url: p.AdminURL + "/weights", body: body}, nil), want)
+	for body, want := range map[string]string{`{"to":"red"}`: "no track", `{"weight":1}`: "unknown field", `{`: "EOF"} {
+		require.ErrorContains(t, steer(body), want)
 	}
-	require.NoError(t, call(ctx, request{method: http.MethodPut, url: p.AdminURL + "/weights", body: `{"blue":50,"green":50}`}, nil))
-	seen := map[string]int{}
-	for range 100 {
-		seen[get()]++
-	}
-	require.Equal(t, map[string]int{"blue": 50, "green": 50}, seen)
-	require.NoError(t, call(ctx, request{method: http.MethodPut, url: p.AdminURL + "/weights", body: `{"blue":100,"green":0}`}, nil))
+	require.ErrorContains(t, getJSON(ctx, p.AdminURL+"/idle/green", nil), "traffic goes there: true")
+	require.NoError(t, steer(`{"to":"blue"}`))
 	for range 20 {
 		require.Equal(t, "blue", get())
 	}
+	require.NoError(t, getJSON(ctx, p.AdminURL+"/idle/green", nil))
 	count, last := green.Arrivals()
-	require.Equal(t, 70, count)
+	require.Equal(t, 20, count)
 	require.False(t, last.IsZero())
 }
 
