@@ -47,7 +47,7 @@ func (i *Incident) mayJudge(f Judged, e Event) bool {
 	if !i.committed() {
 		return true
 	}
-	return f.Again && f.Rule == i.Lead && i.stepIn(Started) < 0 && (!i.Touched || e.At.Sub(i.lastTouch()) > PlanLife)
+	return f.Again && f.Rule == i.Lead && i.stepIn(Started) < 0 && (!i.Touched || i.planIsOld(e.At))
 }
 
 // wait is quiet: the evidence says no for now.
@@ -83,7 +83,7 @@ func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
 		return
 	}
 	if i.Lead != "" && i.Lead != f.Rule {
-		i.tell(e.At, false, "rule %s takes the lead from %s", f.Rule, i.Lead)
+		i.tell(e.At, false, "%s takes the lead from rule %s", firstOf(f.Rule, "a person's request"), i.Lead)
 	}
 	i.Lead, i.Phase, i.Reason, i.RetryAt = f.Rule, Running, j.Reason, time.Time{}
 	i.Plan, i.Findings, i.Offer = f.Plan, j.Findings, nil
@@ -91,8 +91,11 @@ func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
 	for n := range i.Steps {
 		i.Steps[n].State = NotStarted
 	}
-	i.Health = Health{For: f.HealthFor, Deadline: time.Time{}}
-	i.Health.Patience = f.HealthPatience
+	i.Health = Health{For: f.HealthFor, Patience: f.HealthPatience}
+	i.PlanLife = f.PlanLife
+	if i.PlanLife == 0 {
+		i.PlanLife = DefaultPlanLife
+	}
 	i.tell(e.At, false, "rolling back from %s to %s", f.Plan.From.Version, f.Plan.To.Version)
 }
 

@@ -79,8 +79,8 @@ func (Owe) Lane() Lane         { return NoticeLane }
 func (Send) Lane() Lane        { return NoticeLane }
 func (CallOverdue) Lane() Lane { return NoticeLane }
 
-// PlanLife is how old a plan may be when work resumes (S4); older ones are made again and asked for.
-const PlanLife = 15 * time.Minute
+// DefaultPlanLife is how old a plan may be when work resumes (S4); older ones are made again and asked for.
+const DefaultPlanLife = 15 * time.Minute
 
 // Decide is what must be done next: a function of the incident alone. In the procedure lane it is at most one command,
 // or the times to look again; in the notice lane every notice speaks for itself.
@@ -157,13 +157,16 @@ func (i Incident) startStep(n int, notBefore time.Time) []Command {
 	if i.Now.Before(notBefore) {
 		return []Command{WakeAt{notBefore, ProcedureLane}}
 	}
-	if i.Now.Sub(i.lastTouch()) > PlanLife {
+	if i.planIsOld(i.Now) {
 		return []Command{Judge{Rule: i.Lead, Again: true}}
 	}
 	return []Command{Start{n, i.Steps[n].Attempt + 1}}
 }
 
-// lastTouch is when the procedure last moved: a pause longer than PlanLife after it makes the plan old.
+// planIsOld says whether work rested for longer than a plan lives.
+func (i Incident) planIsOld(now time.Time) bool { return now.Sub(i.lastTouch()) > i.PlanLife }
+
+// lastTouch is when the procedure last moved.
 func (i Incident) lastTouch() time.Time {
 	touch := i.Plan.MadeAt
 	for _, s := range i.Steps {

@@ -77,7 +77,10 @@ type candidate struct {
 // rules that may lead by the order they joined, then those that only watch.
 func (i Incident) candidates() []candidate {
 	if i.Request != nil {
-		return []candidate{{"", askedAgain(i.Request.Judgement)}}
+		if i.Phase == AwaitingApproval && !i.approvalStands() {
+			return nil
+		}
+		return []candidate{{"", later(askedAgain(i.Request.Judgement), i.RetryAt)}}
 	}
 	var lead, watch []candidate
 	for _, r := range i.Rules {

@@ -59,6 +59,8 @@ type (
 		// HealthFor and HealthPatience say how success will be asked for once the steps are done (S23).
 		HealthFor      time.Duration `json:"health_for,omitempty"`
 		HealthPatience time.Duration `json:"health_patience,omitempty"`
+		// PlanLife is how old the plan may be when work resumes (S4); zero is DefaultPlanLife.
+		PlanLife time.Duration `json:"plan_life,omitempty"`
 	}
 
 	// Approved is a person's yes to exactly one plan.

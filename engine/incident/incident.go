@@ -95,12 +95,13 @@ type Incident struct {
 	Episodes map[string]Episode `json:"episodes,omitempty"`
 	Request  *Request           `json:"request,omitempty"`
 
-	Plan     *Plan     `json:"plan,omitempty"`
-	Findings []Finding `json:"findings,omitempty"`
-	Offer    *Offer    `json:"offer,omitempty"`
-	Approval *Approval `json:"approval,omitempty"`
-	RetryAt  time.Time `json:"retry_at,omitzero"`
-	Steps    []StepRun `json:"steps,omitempty"`
+	Plan     *Plan         `json:"plan,omitempty"`
+	PlanLife time.Duration `json:"plan_life,omitempty"`
+	Findings []Finding     `json:"findings,omitempty"`
+	Offer    *Offer        `json:"offer,omitempty"`
+	Approval *Approval     `json:"approval,omitempty"`
+	RetryAt  time.Time     `json:"retry_at,omitzero"`
+	Steps    []StepRun     `json:"steps,omitempty"`
 	// Touched says that a step that changes the world began; Marked that the target's history knows of the move.
 	Touched bool     `json:"touched,omitempty"`
 	Marked  bool     `json:"marked,omitempty"`
@@ -223,7 +224,9 @@ type Finding struct {
 	Guard   string  `json:"guard"`   // its short name, such as "cooldown"
 	Rule    string  `json:"rule"`    // the invariant it keeps, such as "S10"
 	Verdict Verdict `json:"verdict"` // Go, Ask, Hold, Wait or Stop
-	Reason  string  `json:"reason"`
+	// Unknown says that the guard got no answer: neither yes nor no (S7).
+	Unknown bool   `json:"unknown,omitempty"`
+	Reason  string `json:"reason"`
 	// RetryAt is when asking again may give another answer; zero leaves it to the judgement.
 	RetryAt time.Time `json:"retry_at,omitzero"`
 }

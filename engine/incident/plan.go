@@ -33,12 +33,14 @@ type Step struct {
 	Name string `json:"name"`
 	Uses string `json:"uses"`
 	// With holds the rendered parameters. What depends on an earlier step's output stays `${steps.…}` until then.
-	With      Params        `json:"with"`
-	Change    Change        `json:"change"`
-	Timeout   time.Duration `json:"timeout"`
-	Attempts  int           `json:"attempts"`
-	Backoff   time.Duration `json:"backoff"`
-	OnFailure OnFailure     `json:"on_failure"`
+	With Params `json:"with"`
+	// Connection names the connection the step chose instead of the target's; mostly empty.
+	Connection string        `json:"connection,omitempty"`
+	Change     Change        `json:"change"`
+	Timeout    time.Duration `json:"timeout"`
+	Attempts   int           `json:"attempts"`
+	Backoff    time.Duration `json:"backoff"`
+	OnFailure  OnFailure     `json:"on_failure"`
 }
 
 // OnFailure says what a failed step leads to.
@@ -76,13 +78,13 @@ func (p Plan) Changes() bool {
 // Times, configuration names and the wording of changes are no part of it.
 func PlanHash(p Plan) string {
 	type step struct {
-		Name, Uses       string
-		With             Params
-		Found            string
-		Changes          bool
-		Timeout, Backoff time.Duration
-		Attempts         int
-		OnFailure        OnFailure
+		Name, Uses, Connection string
+		With                   Params
+		Found                  string
+		Changes                bool
+		Timeout, Backoff       time.Duration
+		Attempts               int
+		OnFailure              OnFailure
 	}
 	content := struct {
 		Procedure      string
@@ -92,7 +94,7 @@ func PlanHash(p Plan) string {
 		Steps          []step
 	}{Procedure: p.Procedure, Target: p.Target, From: p.From.Version, To: p.To.Version, FromDig: p.From.Digest, ToDig: p.To.Digest}
 	for _, s := range p.Steps {
-		content.Steps = append(content.Steps, step{s.Name, s.Uses, s.With, s.Change.Found, s.Change.Changes, s.Timeout, s.Backoff, s.Attempts, s.OnFailure})
+		content.Steps = append(content.Steps, step{s.Name, s.Uses, s.Connection, s.With, s.Change.Found, s.Change.Changes, s.Timeout, s.Backoff, s.Attempts, s.OnFailure})
 	}
 	raw, err := json.Marshal(content)
 	if err != nil {

@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"astern.dev/astern/engine/incident"
+)
+
+// What people say of the whole installation and of its releases.
+
+func (e *Engine) sayToAll(ctx context.Context, p Person, ask func(incident.Installation) (incident.Fact, error)) error {
+	r := e.installation.record(ctx, installationStream, func(i incident.Installation) (draft, error) {
+		f, err := ask(i)
+		if err != nil || f == nil {
+			return draft{}, err
+		}
+		return facts(p.Name, f), nil
+	})
+	return r.err
+}
+
+// Arm lets automation act, up to the modes. A first start, a lost volume or a restored backup is unarmed (S19).
+func (e *Engine) Arm(ctx context.Context, p Person, reason string) error {
+	if e.anonymous {
+		return refused("the door is open to everybody (--insecure-allow-anonymous-webhook): such an installation only observes")
+	}
+	err := e.sayToAll(ctx, p, func(i incident.Installation) (incident.Fact, error) {
+		if i.Armed != nil {
+			return nil, stale("armed already by %s at %s", i.Armed.By, stamp(i.Armed.At))
+		}
+		return incident.Armed{Reason: reason}, nil
+	})
+	if err == nil {
+		err = e.reconfigureOpen(ctx)
+	}
+	return err
+}
+
+// Disarm takes that back: everything is judged as observe.
+func (e *Engine) Disarm(ctx context.Context, p Person, reason string) error {
+	err := e.sayToAll(ctx, p, func(i incident.Installation) (incident.Fact, error) {
+		if i.Armed == nil {
+			return nil, stale("not armed")
+		}
+		return incident.Disarmed{Reason: reason}, nil
+	})
+	if err == nil {
+		err = e.reconfigureOpen(ctx)
+	}
+	return err
+}
+
+// Stop is the kill switch, for "all", "team/NAME" or "target/NAME". No step starts after it returns.
+func (e *Engine) Stop(ctx context.Context, p Person, scope, reason string) error {
+	if err := e.checkScope(scope); err != nil {
+		return err
+	}
+	if reason == "" {
+		return refused("a reason is needed: it is what the next person reads")
+	}
+	return e.sayToAll(ctx, p, func(i incident.Installation) (incident.Fact, error) {
+		if w, on := i.Stops[scope]; on {
+			return nil, stale("%s is stopped already by %s: %s", scope, w.By, w.Reason)
+		}
+		return incident.Stopped{Scope: scope, Reason: reason}, nil
+	})
+}
+
+func (e *Engine) checkScope(scope string) error {
+	kind, name, _ := strings.Cut(scope, "/")
+	switch {
+	case scope == "all":
+		return nil
+	case kind == "team" && name != "":
+		return nil
+	case kind == "target":
+		if _, ok := e.config.Load().Book.Target(name); ok {
+			return nil
+		}
+		return refused("there is no target %q", name)
+	}
+	return refused("a stop is for all, team/NAME or target/NAME, not %q", scope)
+}
+
+// Resume turns a stop of the same scope off. Held incidents are judged again at once.
+func (e *Engine) Resume(ctx context.Context, p Person, scope, reason string) error {
+	err := e.sayToAll(ctx, p, func(i incident.Installation) (incident.Fact, error) {
+		if _, on := i.Stops[scope]; !on {
+			return nil, stale("%s is not stopped", scope)
+		}
+		return incident.Resumed{Scope: scope, Reason: reason}, nil
+	})
+	e.wakeHeld("")
+	return err
+}
+
+// ReleaseMassEvent lets incidents go on that a mass event held (S8); for its window no new one is called.
+func (e *Engine) ReleaseMassEvent(ctx context.Context, p Person, reason string) error {
+	window := incident.Merge(e.config.Load().Settings.Guards, incident.DefaultGuards()).MassEvent.Value.Within
+	err := e.sayToAll(ctx, p, func(i incident.Installation) (incident.Fact, error) {
+		if i.Mass == nil {
+			return nil, stale("no mass event holds anything")
+		}
+		return incident.MassReleased{Reason: reason, Until: e.now().Add(window)}, nil
+	})
+	e.wakeHeld("")
+	return err
+}
+
+// RecordRelease tells that a version runs since its At; CI calls it when a rollout has ended.
+func (e *Engine) RecordRelease(ctx context.Context, p Person, target string, r incident.Release) error {
+	if r.Version == "" {
+		return refused("a release needs a version")
+	}
+	if r.At.After(e.now().Add(time.Minute)) {
+		return refused("the release would lie in the future: %s", stamp(r.At))
+	}
+	return e.sayToTarget(ctx, p, target, func(incident.TargetHistory) (incident.Fact, error) {
+		return incident.ReleaseRecorded{Release: r}, nil
+	})
+}
+
+// DenyRelease says that nothing ever rolls back to this version: vulnerable, leaked or withdrawn (S14).
+func (e *Engine) DenyRelease(ctx context.Context, p Person, target, version, reason string) error {
+	if reason == "" {
+		return refused("a reason is needed: it is what the next person reads")
+	}
+	return e.JudgeRelease(ctx, p, target, version, incident.Denied, reason)
+}
+
+// JudgeRelease changes the verdict on a version.
+func (e *Engine) JudgeRelease(ctx context.Context, p Person, target, version string, v incident.Standing, reason string) error {
+	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
+		for _, r := range t.Releases {
+			if r.Version == version {
+				return incident.ReleaseJudged{Version: version, Verdict: v, Reason: reason}, nil
+			}
+		}
+		return nil, refused("%s knows no version %q", target, version)
+	})
+}
+
+func (e *Engine) sayToTarget(ctx context.Context, p Person, target string, ask func(incident.TargetHistory) (incident.Fact, error)) error {
+	if _, ok := e.config.Load().Book.Target(target); !ok {
+		return ErrNotFound
+	}
+	r := e.targets.record(ctx, targetStream(target), func(t incident.TargetHistory) (draft, error) {
+		f, err := ask(t)
+		if err != nil {
+			return draft{}, err
+		}
+		return facts(p.Name, f), nil
+	})
+	return r.err
+}
+
+// Reload swaps the configuration whole. Incidents that wait are judged by the new rules with the timers they have; a
+// procedure that runs keeps the version it started with (S28).
+func (e *Engine) Reload(ctx context.Context, c *Configuration) error {
+	e.config.Store(c)
+	return e.reconfigureOpen(ctx)
+}
+
+// reconfigureOpen tells every open incident what became of its rules.
+func (e *Engine) reconfigureOpen(ctx context.Context) error {
+	cfg := e.config.Load()
+	for _, open := range e.index.openIncidents() {
+		r := e.incidents.record(ctx, incidentStream(open.ID), func(i incident.Incident) (draft, error) {
+			f := e.reconfiguration(cfg, i)
+			if len(f.Rules) == 0 || i.Phase.Final() {
+				return draft{}, nil
+			}
+			return facts(byAstern, f), nil
+		})
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) reconfiguration(cfg *Configuration, i incident.Incident) incident.Reconfigured {
+	var f incident.Reconfigured
+	target, known := cfg.Book.Target(i.Target)
+	for _, j := range i.Rules {
+		r, ok := cfg.Rules.Rule(j.Rule)
+		if !ok {
+			f.Rules = append(f.Rules, incident.Reconfiguration{Rule: j.Rule, Gone: true})
+			continue
+		}
+		if !known {
+			continue // judged as held: the target is gone
+		}
+		vars := alertVars(j.Sample, e.now())
+		vars.Target = target.ExprTarget()
+		now := incident.Reconfiguration{Rule: j.Rule, Mode: e.modeFor(r, target), For: r.For, Severity: r.Severity(vars), Digest: r.Digest}
+		if now.Mode != j.Mode || now.For != j.For || now.Severity != j.Severity || now.Digest != j.Digest {
+			f.Rules = append(f.Rules, now)
+		}
+	}
+	return f
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

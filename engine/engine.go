@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"astern.dev/astern/actions"
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
+	"astern.dev/astern/rules"
+)
+
+// Engine takes alerts in, records facts and performs commands. All methods are safe for concurrent use.
+type Engine struct {
+	store    Store
+	log      *zap.Logger
+	now      func() time.Time
+	metrics  *metrics
+	registry *actions.Registry
+	// anonymous forces observe: the door is open to all.
+	anonymous bool
+	stopFile  string
+	hook      func(point string)
+
+	incidents    *journal[incident.Incident]
+	targets      *journal[incident.TargetHistory]
+	installation *journal[incident.Installation]
+
+	config     atomic.Pointer[Configuration]
+	dispatcher Dispatcher
+	draining   atomic.Bool
+	started    atomic.Bool
+
+	index    index
+	watchers watchers
+	progress sync.Map // stream -> last progress line of a running step
+	late     chan lateAlert
+	running  sync.Map // stream -> context.CancelFunc of the step under way
+}
+
+// Options are what an engine is made of.
+type Options struct {
+	Store    Store
+	Log      *zap.Logger
+	Now      func() time.Time
+	Registry *actions.Registry
+	Config   *Configuration
+	Metrics  prometheus.Registerer
+	// Anonymous says that anybody may knock: everything is judged in observe.
+	Anonymous bool
+	// StopFile, when it exists or cannot be looked up, stops all automation (S19).
+	StopFile string
+	// Hook is told each boundary of a record, for crash tests; nil in production.
+	Hook func(point string)
+}
+
+// Configuration is one loaded whole: it is swapped as one and never changed (S28).
+type Configuration struct {
+	Rules    *rules.Set
+	Book     *plan.Book
+	Settings Settings
+	Digest   string
+}
+
+// Settings is what astern.yaml says, opened.
+type Settings struct {
+	DefaultMode       incident.Mode
+	Modes             map[string]incident.Mode // ceiling by environment
+	Guards            incident.Guards
+	TeamGuards        map[string]incident.Guards
+	Connections       map[string]map[string]any // opened, by kind and name
+	SenderConnections map[string]string         // sender -> alertmanager connection
+	ExternalURL       string
+	Retention         time.Duration
+}
+
+// New makes an engine. It does nothing before Start.
+func New(o Options) (*Engine, error) {
+	if o.Store == nil || o.Config == nil || o.Registry == nil || o.Now == nil || o.Log == nil {
+		return nil, fmt.Errorf("engine: store, configuration, registry, clock and log are needed")
+	}
+	e := &Engine{
+		store: o.Store, log: o.Log, now: func() time.Time { return o.Now().UTC().Round(0) }, registry: o.Registry,
+		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook,
+		late: make(chan lateAlert, 1024),
+	}
+	if e.hook == nil {
+		e.hook = func(string) {}
+	}
+	e.config.Store(o.Config)
+	e.metrics = newMetrics(o.Metrics)
+	e.index.init()
+	digest := func() string { return e.config.Load().Digest }
+	e.incidents = &journal[incident.Incident]{
+		store: o.Store, apply: incident.Apply, replay: incident.Replay, now: e.now, config: digest, keep: 256,
+		version: func(i incident.Incident) int { return i.Version }, head: incident.HeadOf, after: e.incidentChanged,
+		streams: map[string]*stream[incident.Incident]{},
+	}
+	e.targets = &journal[incident.TargetHistory]{
+		store: o.Store, apply: incident.ApplyTarget, replay: replay(incident.ApplyTarget), now: e.now, config: digest, keep: 1 << 20,
+		version: func(t incident.TargetHistory) int { return t.Version }, streams: map[string]*stream[incident.TargetHistory]{},
+	}
+	e.installation = &journal[incident.Installation]{
+		store: o.Store, apply: incident.ApplyInstallation, replay: replay(incident.ApplyInstallation), now: e.now, config: digest, keep: 1,
+		version: func(i incident.Installation) int { return i.Version }, streams: map[string]*stream[incident.Installation]{},
+	}
+	return e, nil
+}
+
+func replay[S any](apply func(S, incident.Event) S) func([]incident.Event) S {
+	return func(events []incident.Event) S {
+		var s S
+		for _, e := range events {
+			s = apply(s, e)
+		}
+		return s
+	}
+}
+
+// The streams of the store.
+const installationStream = "installation"
+
+func incidentStream(id string) string   { return "incident/" + id }
+func targetStream(target string) string { return "target/" + target }
+
+// Start rebuilds what is in memory from the histories and wakes every incident that has something to do. The
+// dispatcher calls Perform from then on.
+func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
+	e.dispatcher = d
+	if _, err := e.installation.load(ctx, installationStream); err != nil {
+		return err
+	}
+	heads, err := e.store.Heads(ctx, incident.HeadFilter{Live: true, Limit: 1 << 20})
+	if err != nil {
+		return fmt.Errorf("list live incidents: %w", err)
+	}
+	for _, h := range heads {
+		i, err := e.incidents.load(ctx, incidentStream(h.ID))
+		if err != nil {
+			return err
+		}
+		e.index.learn(i)
+	}
+	if err := e.recallWatchdogs(ctx); err != nil {
+		return err
+	}
+	e.started.Store(true)
+	for _, h := range heads {
+		e.wakeBoth(incidentStream(h.ID))
+	}
+	return nil
+}
+
+// Drain makes the door answer 503 from now on; incidents go on until the dispatcher is closed.
+func (e *Engine) Drain() { e.draining.Store(true) }
+
+// Ready says whether notifications can be taken in.
+func (e *Engine) Ready(ctx context.Context) error {
+	if !e.started.Load() || e.draining.Load() {
+		return ErrDraining
+	}
+	return e.store.Healthy(ctx)
+}
+
+func (e *Engine) wakeBoth(stream string) {
+	e.dispatcher.Wake(stream, incident.ProcedureLane, e.now())
+	e.dispatcher.Wake(stream, incident.NoticeLane, e.now())
+}
+
+// incidentChanged follows every stored change of an incident.
+func (e *Engine) incidentChanged(stream string, i incident.Incident, events []incident.Event) {
+	e.index.learn(i)
+	e.watchers.changed(i.ID)
+	e.metrics.facts(events)
+	e.logFacts(i, events)
+	if e.dispatcher != nil {
+		e.wakeBoth(stream)
+	}
+	if !incident.Live(i) {
+		e.incidents.retire(stream)
+	}
+}

@@ -1,0 +1,305 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"astern.dev/astern/engine/incident"
+)
+
+// coalesce is how long the word that an alert fires stands before it is written down again.
+const coalesce = 15 * time.Second
+
+// deliver brings one target its mail: to its open incident, to the closed one that holds the episode, or to a new one.
+func (e *Engine) deliver(ctx context.Context, box *mail) ([]incident.Decision, error) {
+	decided, err := e.deliverEnded(ctx, box)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range box.byRule {
+		more, err := e.deliverFiring(ctx, box, l)
+		if err != nil {
+			return nil, err
+		}
+		decided = append(decided, more...)
+	}
+	return decided, nil
+}
+
+func (e *Engine) deliverFiring(ctx context.Context, box *mail, l *letter) ([]incident.Decision, error) {
+	for tries := 0; tries < 5; tries++ {
+		id, open := e.index.openFor(box.target.Name)
+		var decided []incident.Decision
+		var err error
+		if open {
+			decided, err = e.join(ctx, id, box, l)
+		} else {
+			decided, err = e.open(ctx, box, l)
+		}
+		if !errors.Is(err, errMoved) {
+			return decided, err
+		}
+	}
+	return nil, fmt.Errorf("deliver to %s: its incident kept changing: %w", box.target.Name, incident.ErrUnavailable)
+}
+
+// errMoved: the incident that was to be joined has ended, or a rival opened one. Look again.
+var errMoved = errors.New("the target's open incident changed")
+
+// join adds what is new to an open incident; repeats within the coalescing time add nothing.
+func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]incident.Decision, error) {
+	var late []incident.Seen
+	kind := "repeated"
+	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
+		if i.Phase.Final() {
+			return draft{}, errMoved
+		}
+		var fresh []incident.Seen
+		late, fresh = nil, nil
+		anyNew := false
+		for _, a := range l.alerts {
+			switch ep, known := i.Episodes[a.ID]; {
+			case !known:
+				fresh, anyNew = append(fresh, a), true
+			case ep.Open():
+				fresh = append(fresh, a)
+				anyNew = anyNew || !contains(ep.Rules, l.rule.Name)
+			case a.StartsAt.After(ep.EndedAt):
+				fresh, anyNew = append(fresh, a), true
+			default:
+				late = append(late, a)
+			}
+		}
+		j, joined := joinedRule(i, l.rule.Name)
+		if len(fresh) == 0 || (joined && !anyNew && e.now().Sub(j.SeenAt) < coalesce) {
+			return draft{}, nil
+		}
+		if anyNew || !joined {
+			kind = "joined"
+		}
+		return facts(box.source, e.seen(box, l, fresh, !joined)), nil
+	})
+	if r.err != nil {
+		return nil, r.err
+	}
+	e.index.knows(l.alerts, box.target.Name+"\x00"+id)
+	e.askLate(box, l, late)
+	return decisions(l, box, id, kind, late), nil
+}
+
+func (e *Engine) seen(box *mail, l *letter, alerts []incident.Seen, first bool) incident.AlertsSeen {
+	vars := l.vars
+	vars.Target = box.target.ExprTarget()
+	f := incident.AlertsSeen{
+		Rule: l.rule.Name, Mode: e.modeFor(l.rule, box.target), For: l.rule.For, Severity: l.rule.Severity(vars),
+		Digest: l.rule.Digest, Alerts: alerts, Note: l.note,
+	}
+	if first {
+		sample := l.sample
+		f.Sample, f.Summary = &sample, l.rule.Summary(vars)
+	}
+	return f
+}
+
+// open begins an incident for alerts that belong to no earlier episode of the target (S2, S10).
+func (e *Engine) open(ctx context.Context, box *mail, l *letter) ([]incident.Decision, error) {
+	past, err := e.pastIncidents(ctx, box.target.Name)
+	if err != nil {
+		return nil, err
+	}
+	var fresh, late []incident.Seen
+	var old string
+	for _, a := range l.alerts {
+		id, ep, known := pastEpisode(past, a.ID)
+		switch {
+		case !known || (!ep.Open() && a.StartsAt.After(ep.EndedAt)):
+			fresh = append(fresh, a)
+		case ep.Open():
+			old = id
+		default:
+			old, late = id, append(late, a)
+		}
+	}
+	e.askLate(box, l, late)
+	if len(fresh) == 0 {
+		d := decisions(l, box, old, "repeated", late)
+		for n := range d {
+			d[n].Reason = "this episode belongs to " + old + ", which has ended: it starts nothing again"
+		}
+		return d, nil
+	}
+	id := box.target.Name + "-" + strconv.Itoa(nextNumber(past))
+	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
+		if i.Version > 0 {
+			return draft{}, errMoved
+		}
+		opened := incident.Opened{ID: id, Target: box.target.Name, Environment: box.target.Environment}
+		d := facts(box.source, opened, e.seen(box, l, fresh, true))
+		d.take = []incident.Claim{{Pool: "open/" + box.target.Name, Limit: 1}}
+		return d, nil
+	})
+	var claimed *incident.ClaimedError
+	if errors.As(r.err, &claimed) {
+		e.learnHolder(ctx, claimed)
+		return nil, errMoved
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	e.index.knows(fresh, box.target.Name+"\x00"+id)
+	return decisions(l, box, id, "opened", late), nil
+}
+
+func (e *Engine) learnHolder(ctx context.Context, claimed *incident.ClaimedError) {
+	for _, place := range claimed.By {
+		if i, err := e.incidents.load(ctx, place.Holder); err == nil {
+			e.index.learn(i)
+		}
+	}
+}
+
+// pastLimit is how many closed incidents of a target are asked whether an alert's episode is theirs.
+const pastLimit = 10
+
+func (e *Engine) pastIncidents(ctx context.Context, target string) ([]incident.Incident, error) {
+	heads, err := e.store.Heads(ctx, incident.HeadFilter{Target: target, Limit: pastLimit})
+	if err != nil {
+		return nil, fmt.Errorf("list the incidents of %s: %w", target, err)
+	}
+	past := make([]incident.Incident, 0, len(heads))
+	for _, h := range heads {
+		i, err := e.incidents.load(ctx, incidentStream(h.ID))
+		if err != nil {
+			return nil, err
+		}
+		if i.Version == 0 { // compacted: its number still counts
+			i.ID, i.Target, i.Phase = h.ID, h.Target, h.Phase
+		}
+		past = append(past, i)
+	}
+	return past, nil
+}
+
+func pastEpisode(past []incident.Incident, alert string) (id string, ep incident.Episode, known bool) {
+	for _, i := range past {
+		if ep, known = i.Episodes[alert]; known {
+			return i.ID, ep, true
+		}
+	}
+	return "", incident.Episode{}, false
+}
+
+func nextNumber(past []incident.Incident) int {
+	highest := 0
+	for _, i := range past {
+		if n, err := strconv.Atoi(i.ID[strings.LastIndexByte(i.ID, '-')+1:]); err == nil {
+			highest = max(highest, n)
+		}
+	}
+	return highest + 1
+}
+
+// deliverEnded closes episodes in the incident that holds them, open or ended.
+func (e *Engine) deliverEnded(ctx context.Context, box *mail) ([]incident.Decision, error) {
+	if len(box.ended) == 0 {
+		return nil, nil
+	}
+	holders := map[string][]ending{}
+	var decided []incident.Decision
+	for _, a := range box.ended {
+		id, known, err := e.holderOf(ctx, box.target.Name, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			decided = append(decided, decision(a.alert, "unmatched", "resolved, and it was never seen firing here"))
+			continue
+		}
+		holders[id] = append(holders[id], a)
+		d := decision(a.alert, "ended", "")
+		d.Target, d.Incident = box.target.Name, id
+		decided = append(decided, d)
+	}
+	for id, ends := range holders {
+		if err := e.endEpisodes(ctx, id, box.source, ends); err != nil {
+			return nil, err
+		}
+	}
+	return decided, nil
+}
+
+func (e *Engine) holderOf(ctx context.Context, target, alert string) (string, bool, error) {
+	if key, known := e.index.incidentOf(alert); known {
+		_, id, _ := strings.Cut(key, "\x00")
+		return id, true, nil
+	}
+	past, err := e.pastIncidents(ctx, target)
+	if err != nil {
+		return "", false, err
+	}
+	id, _, known := pastEpisode(past, alert)
+	return id, known, nil
+}
+
+func (e *Engine) endEpisodes(ctx context.Context, id, source string, ends []ending) error {
+	var gone []string
+	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
+		var f incident.AlertsEnded
+		gone = nil
+		for _, a := range ends {
+			if ep, known := i.Episodes[a.ID]; known && ep.Open() && !a.EndsAt.Before(ep.StartsAt) {
+				f.Alerts = append(f.Alerts, a.AlertEnd)
+				gone = append(gone, a.ID)
+			}
+		}
+		if len(f.Alerts) == 0 {
+			return draft{}, nil
+		}
+		return facts(source, f), nil
+	})
+	if r.err == nil {
+		e.index.ended(gone)
+	}
+	return r.err
+}
+
+func decisions(l *letter, box *mail, id, kind string, late []incident.Seen) []incident.Decision {
+	isLate := map[string]bool{}
+	for _, a := range late {
+		isLate[a.ID] = true
+	}
+	out := make([]incident.Decision, 0, len(l.alerts))
+	for _, a := range l.alerts {
+		d := incident.Decision{
+			Alert: a.ID, Labels: l.labels[a.ID], Status: "firing", Kind: kind, Rule: l.rule.Name,
+			Target: box.target.Name, Incident: id, Reason: l.note,
+		}
+		if isLate[a.ID] {
+			d.Kind, d.Reason = "late", "it starts before this episode ended: Alertmanager is asked whether it fires"
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func joinedRule(i incident.Incident, rule string) (incident.Joined, bool) {
+	for _, j := range i.Rules {
+		if j.Rule == rule {
+			return j, true
+		}
+	}
+	return incident.Joined{}, false
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}

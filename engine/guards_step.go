@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/client"
+	"astern.dev/astern/engine/incident"
+)
+
+// The guards that are asked before every changing step, and the claims that are taken with it.
+
+// stepQuestion is a question about one step that is about to run.
+type stepQuestion struct {
+	question
+	step    incident.Step
+	run     incident.StepRun
+	attempt int
+	action  actions.Action
+}
+
+// askStep asks the guards before one step. A step that only looks is asked for the kill switch alone.
+func (e *Engine) askStep(ctx context.Context, q stepQuestion) []incident.Finding {
+	findings := []incident.Finding{e.guardStop(ctx, q.question)}
+	if !q.step.Change.Changes {
+		return findings
+	}
+	return append(findings,
+		e.guardHold(ctx, q.question),
+		e.guardSameRelease(q),
+		e.guardUnchanged(ctx, q),
+		e.guardDenied(q),
+		e.guardSilenced(ctx, q),
+	)
+}
+
+// guardSameRelease keeps S4: a deploy or a move by somebody else supersedes the plan.
+func (e *Engine) guardSameRelease(q stepQuestion) incident.Finding {
+	current, ok := q.history.Current()
+	if !ok || current.Version != q.inc.Plan.From.Version || current.Digest != q.inc.Plan.From.Digest {
+		return *finding("same_release", "S4", incident.Stop, "the plan leaves %s, but %s runs now: somebody moved it", q.inc.Plan.From.Version, current.Version)
+	}
+	return pass("same_release", "S4", "%s still runs", current.Version)
+}
+
+// guardUnchanged keeps S4: the step finds what the plan found. A second attempt finds its own half effect.
+func (e *Engine) guardUnchanged(ctx context.Context, q stepQuestion) incident.Finding {
+	if q.attempt > 1 {
+		return pass("unchanged", "S4", "attempt %d: this step itself may have changed it", q.attempt)
+	}
+	ctx, cancel := context.WithTimeout(ctx, planPatience)
+	defer cancel()
+	change, err := q.action.Plan(ctx, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
+	if err != nil {
+		f := finding("unchanged", "S4", incident.Hold, "step %s: what it would change cannot be read: %v", q.step.Name, err)
+		f.Unknown = true
+		return *f
+	}
+	if change.Found != q.step.Change.Found {
+		return *finding("unchanged", "S4", incident.Stop, "step %s finds something else than the plan did: %s", q.step.Name, change.Summary)
+	}
+	return pass("unchanged", "S4", "as the plan found it")
+}
+
+// guardDenied keeps S14 at execution: a version denied since the plan was made is no destination.
+func (e *Engine) guardDenied(q stepQuestion) incident.Finding {
+	for _, r := range slices.Backward(q.history.Releases) {
+		if r.Version != q.inc.Plan.To.Version {
+			continue
+		}
+		if r.Verdict == incident.Denied || r.Verdict == incident.Bad {
+			return *finding("denied", "S14", incident.Stop, "%s is %s: %s", r.Version, r.Verdict, r.Reason)
+		}
+		return pass("denied", "S14", "%s is not denied", r.Version)
+	}
+	return *finding("denied", "S14", incident.Stop, "%s is no longer among the known releases", q.inc.Plan.To.Version)
+}
+
+// guardSilenced keeps S33: a person who silences the alert stops the next changing step. Alertmanager sends nothing
+// then, so its API is asked. A person's own request has no alert to silence.
+func (e *Engine) guardSilenced(ctx context.Context, q stepQuestion) incident.Finding {
+	if q.inc.Request != nil && q.inc.Lead == "" {
+		return pass("silenced", "S33", "a person's own request")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for source, ours := range openBySource(q.inc) {
+		alerts, err := e.alertsOf(ctx, q.cfg, source)
+		if err != nil {
+			f := finding("silenced", "S33", incident.Hold, "whether a person silenced the alert cannot be read from %s: %v", source, err)
+			f.Unknown = true
+			return *f
+		}
+		for _, a := range alerts {
+			if !ours[AlertID(source, a.Labels)] {
+				continue
+			}
+			if len(a.Status.SilencedBy) > 0 {
+				return *finding("silenced", "S33", incident.Hold, "a person silenced %s (silence %s)", a.Labels["alertname"], strings.Join(a.Status.SilencedBy, ", "))
+			}
+			if len(a.Status.InhibitedBy) > 0 {
+				return *finding("silenced", "S33", incident.Hold, "%s is inhibited by another alert", a.Labels["alertname"])
+			}
+		}
+	}
+	return pass("silenced", "S33", "neither silenced nor inhibited")
+}
+
+// openBySource are the alerts whose silence counts, by the sender they came from.
+func openBySource(i incident.Incident) map[string]map[string]bool {
+	sources := map[string]map[string]bool{}
+	for id, ep := range i.Episodes {
+		if sources[ep.Source] == nil {
+			sources[ep.Source] = map[string]bool{}
+		}
+		sources[ep.Source][id] = true
+	}
+	return sources
+}
+
+func (e *Engine) alertsOf(ctx context.Context, cfg *Configuration, source string) ([]client.GettableAlert, error) {
+	name, configured := cfg.Settings.SenderConnections[source]
+	if !configured {
+		return nil, fmt.Errorf("sender %s names no alertmanager connection", source)
+	}
+	am, ok := cfg.Settings.Connections["alertmanager"][name].(*client.Alertmanager)
+	if !ok {
+		return nil, fmt.Errorf("connection alertmanager/%s of sender %s is not configured", name, source)
+	}
+	return am.Alerts(ctx, nil)
+}
+
+// stoppedFor says why automation is stopped for a target; empty when it is not.
+func (e *Engine) stoppedFor(team, target string) string {
+	if e.stopFile != "" {
+		switch _, err := os.Lstat(e.stopFile); {
+		case err == nil:
+			return "stopped by the file " + e.stopFile
+		case !os.IsNotExist(err):
+			return fmt.Sprintf("stopped: whether the stop file is there cannot be read: %v", err)
+		}
+	}
+	i, ok := e.installationNow()
+	if !ok {
+		return "stopped: the kill switch cannot be read"
+	}
+	if scope, word, stopped := i.StoppedFor(team, target); stopped {
+		return fmt.Sprintf("stopped for %s by %s: %s", scope, word.By, word.Reason)
+	}
+	return ""
+}
+
+// The pools of claims.
+func lockPool(target string) string     { return "lock/" + target }
+func cooldownPool(target string) string { return "cooldown/" + target }
+
+// limit is one level that writes counted limits: they hold at every level that writes them.
+type limit struct {
+	level                   string
+	atOnce, perHour, perDay int
+}
+
+func (q question) limits() []limit {
+	defaults := incident.Merge(q.cfg.Settings.Guards, incident.DefaultGuards())
+	levels := []limit{limitOf("environment/"+q.target.Environment, defaults)}
+	for level, g := range map[string]incident.Guards{
+		"team/" + q.target.Team: q.cfg.Settings.TeamGuards[q.target.Team], "target/" + q.target.Name: q.target.Guards,
+	} {
+		if l := limitOf(level, g); l.atOnce+l.perHour+l.perDay > 0 {
+			levels = append(levels, l)
+		}
+	}
+	return levels
+}
+
+func limitOf(level string, g incident.Guards) limit {
+	return limit{level, g.ChangingAtOnce.Value, g.MaxPerHour.Value, g.MaxPerDay.Value}
+}
+
+func (l limit) slots() []incident.Claim {
+	if l.atOnce == 0 {
+		return nil
+	}
+	return []incident.Claim{{Pool: "slot/" + l.level, Limit: l.atOnce}}
+}
+
+func (l limit) budgets(now time.Time) []incident.Claim {
+	var claims []incident.Claim
+	if l.perHour > 0 {
+		claims = append(claims, incident.Claim{Pool: "hour/" + l.level, Limit: l.perHour, Until: now.Add(time.Hour)})
+	}
+	if l.perDay > 0 {
+		claims = append(claims, incident.Claim{Pool: "day/" + l.level, Limit: l.perDay, Until: now.Add(24 * time.Hour)})
+	}
+	return claims
+}
+
+// unlimited is the limit of a pool that only remembers.
+const unlimited = 1 << 20
+
+// claims are what a changing step takes in the transaction that records its intent: the target's lock (S3), a slot (S9)
+// and, with the first one, the budgets. A person's yes passes the budgets, never the slot; a person's own request is
+// not counted.
+func (q stepQuestion) claims() []incident.Claim {
+	if !q.step.Change.Changes {
+		return nil
+	}
+	claims := []incident.Claim{{Pool: lockPool(q.target.Name), Limit: 1}}
+	for _, l := range q.limits() {
+		claims = append(claims, l.slots()...)
+		if q.inc.Touched || (q.inc.Request != nil && q.inc.Lead == "") {
+			continue
+		}
+		for _, c := range l.budgets(q.now) {
+			if q.inc.Approval != nil {
+				c.Limit = unlimited
+			}
+			claims = append(claims, c)
+		}
+	}
+	return claims
+}
+
+func countPool(places []incident.Place, pool, except string) int {
+	n := 0
+	for _, p := range places {
+		if p.Pool == pool && p.Holder != except {
+			n++
+		}
+	}
+	return n
+}

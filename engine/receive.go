@@ -1,0 +1,260 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
+	"astern.dev/astern/rules"
+	"astern.dev/astern/rules/expr"
+)
+
+// AlertID is an alert's identity here: its source and its full label set. Alertmanager's fingerprint and groupKey are
+// no identities: two sources may send the same, and a groupKey changes with the routing tree.
+func AlertID(source string, labels map[string]string) string {
+	h := sha256.New()
+	for _, part := range append([]string{source}, sortedPairs(labels)...) {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func sortedPairs(labels map[string]string) []string {
+	pairs := make([]string, 0, 2*len(labels))
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, name, labels[name])
+	}
+	return pairs
+}
+
+// Receive judges each alert of a notification on its own. When it returns nil, everything that follows from the
+// notification is durable. incident.ErrUnavailable and ErrDraining ask the sender to try again.
+func (e *Engine) Receive(ctx context.Context, n Notification) (Receipt, error) {
+	if !e.started.Load() || e.draining.Load() {
+		return Receipt{}, ErrDraining
+	}
+	now := e.now()
+	e.index.heard(n.Source, n.Receiver, now, n.Truncated > 0)
+	sorted := e.sort(n)
+	decisions, err := e.deliverAll(ctx, sorted)
+	if err != nil {
+		return Receipt{}, err
+	}
+	decisions = append(sorted.decided, decisions...)
+	if err := e.store.Deliver(ctx, e.ledgerLine(n, now, decisions)); err != nil {
+		return Receipt{}, fmt.Errorf("keep the delivery of %s: %w", n.Source, err)
+	}
+	e.metrics.decisions(decisions)
+	return Receipt{decisions}, nil
+}
+
+// mail is what one delivery has for one target.
+type mail struct {
+	target *plan.Target
+	byRule map[string]*letter // firing, by rule
+	ended  []ending
+	source string
+}
+
+type letter struct {
+	rule   *rules.Rule
+	vars   expr.Vars // of the first alert
+	sample incident.Alert
+	alerts []incident.Seen
+	labels map[string]map[string]string // by alert, for the ledger and the late ones
+	note   string
+}
+
+type ending struct {
+	incident.AlertEnd
+	alert incident.Alert
+}
+
+type sortedMail struct {
+	byTarget map[string]*mail
+	decided  []incident.Decision // alerts that reach no incident
+}
+
+// sort says for each alert which rules it matches and which target it chooses.
+func (e *Engine) sort(n Notification) sortedMail {
+	cfg := e.config.Load()
+	s := sortedMail{byTarget: map[string]*mail{}}
+	for _, d := range n.Alerts {
+		a := d.Alert
+		a.Source, a.ID, a.GroupLabels = n.Source, AlertID(n.Source, a.Labels), n.GroupLabels
+		if kind, reason := e.aside(d, a); kind != "" {
+			s.decided = append(s.decided, decision(a, kind, reason))
+			continue
+		}
+		if a.Status == "resolved" {
+			s.ending(e, cfg, a)
+			continue
+		}
+		s.firing(e, cfg, a, d.Note)
+	}
+	return s
+}
+
+// aside names the alerts that are never matched.
+func (e *Engine) aside(d Delivered, a incident.Alert) (kind, reason string) {
+	name := a.Labels["alertname"]
+	switch {
+	case d.Quarantine != "":
+		return "quarantined", d.Quarantine
+	case name == "Watchdog":
+		if a.Status == "firing" {
+			e.index.sawWatchdog(a.Source, e.now())
+		}
+		return "watchdog", "the way from Prometheus to here is alive"
+	case strings.HasPrefix(name, "Astern"):
+		return "own", "an alert about astern never matches a rule"
+	}
+	return "", ""
+}
+
+func decision(a incident.Alert, kind, reason string) incident.Decision {
+	return incident.Decision{Alert: a.ID, Labels: a.Labels, Status: a.Status, Kind: kind, Reason: reason}
+}
+
+func (s *sortedMail) firing(e *Engine, cfg *Configuration, a incident.Alert, note string) {
+	vars := alertVars(a, e.now())
+	matches := cfg.Rules.Match(vars)
+	if len(matches) == 0 {
+		s.decided = append(s.decided, decision(a, "unmatched", ""))
+		return
+	}
+	for _, m := range matches {
+		target, err := cfg.targetOf(m.Rule, vars)
+		if err != nil {
+			d := decision(a, "no_target", err.Error())
+			d.Rule = m.Rule.Name
+			s.decided = append(s.decided, d)
+			e.log.Warn("an alert matched a rule but chooses no target", logAlert(a), logRule(m.Rule.Name), logError(err))
+			continue
+		}
+		s.of(target, a.Source).add(m.Rule, vars, a, note)
+	}
+}
+
+// ending files a resolved alert with the incident that holds its episode.
+func (s *sortedMail) ending(e *Engine, cfg *Configuration, a incident.Alert) {
+	asFiring := a
+	asFiring.Status = "firing"
+	vars := alertVars(asFiring, e.now())
+	seen := map[string]bool{}
+	for _, m := range cfg.Rules.Match(vars) {
+		target, err := cfg.targetOf(m.Rule, vars)
+		if err != nil || seen[target.Name] {
+			continue
+		}
+		seen[target.Name] = true
+		box := s.of(target, a.Source)
+		box.ended = append(box.ended, ending{incident.AlertEnd{ID: a.ID, EndsAt: a.EndsAt}, a})
+	}
+	if id, known := e.index.incidentOf(a.ID); known {
+		target, _, _ := strings.Cut(id, "\x00")
+		if !seen[target] {
+			box := s.of(&plan.Target{Name: target}, a.Source)
+			box.ended = append(box.ended, ending{incident.AlertEnd{ID: a.ID, EndsAt: a.EndsAt}, a})
+		}
+		return
+	}
+	if len(seen) == 0 {
+		s.decided = append(s.decided, decision(a, "unmatched", ""))
+	}
+}
+
+func (s *sortedMail) of(t *plan.Target, source string) *mail {
+	box, ok := s.byTarget[t.Name]
+	if !ok {
+		box = &mail{target: t, byRule: map[string]*letter{}, source: source}
+		s.byTarget[t.Name] = box
+	}
+	return box
+}
+
+func (m *mail) add(rule *rules.Rule, vars expr.Vars, a incident.Alert, note string) {
+	l, ok := m.byRule[rule.Name]
+	if !ok {
+		l = &letter{rule: rule, vars: vars, sample: a, labels: map[string]map[string]string{}}
+		m.byRule[rule.Name] = l
+	}
+	if _, twice := l.labels[a.ID]; twice {
+		return
+	}
+	l.alerts = append(l.alerts, incident.Seen{ID: a.ID, Source: a.Source, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt})
+	l.labels[a.ID] = a.Labels
+	if note != "" {
+		l.note = note
+	}
+}
+
+func (c *Configuration) targetOf(r *rules.Rule, vars expr.Vars) (*plan.Target, error) {
+	if r.Target == "" {
+		return c.Book.Choose(vars.Alert.Labels)
+	}
+	name, err := r.TargetName(vars)
+	if err != nil {
+		return nil, err
+	}
+	t, ok := c.Book.Target(name)
+	if !ok {
+		return nil, fmt.Errorf("rule %s chooses target %q, which is not in the target files", r.Name, name)
+	}
+	return t, nil
+}
+
+func alertVars(a incident.Alert, now time.Time) expr.Vars {
+	return expr.Vars{
+		Alert: expr.Alert{
+			Status: a.Status, Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+			Fingerprint: a.Fingerprint, Source: a.Source, Value: a.Value,
+		},
+		Group: expr.Group{Labels: a.GroupLabels},
+		Now:   now,
+	}
+}
+
+// deliverAll brings each target its mail, side by side.
+func (e *Engine) deliverAll(ctx context.Context, s sortedMail) ([]incident.Decision, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	boxes := slices.Collect(maps.Values(s.byTarget))
+	decided := make([][]incident.Decision, len(boxes))
+	for n, box := range boxes {
+		group.Go(func() error {
+			var err error
+			decided[n], err = e.deliver(ctx, box)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(decided...), nil
+}
+
+const (
+	ledgerDecisions = 100
+	ledgerBody      = 64 << 10
+)
+
+func (e *Engine) ledgerLine(n Notification, now time.Time, decisions []incident.Decision) incident.Delivery {
+	counts := map[string]int{}
+	for _, d := range decisions {
+		counts[d.Kind]++
+	}
+	return incident.Delivery{
+		At: now, Source: n.Source, Receiver: n.Receiver, GroupKey: n.GroupKey, Status: n.Status, Truncated: n.Truncated,
+		Alerts: len(n.Alerts), Decisions: decisions[:min(len(decisions), ledgerDecisions)], Counts: counts,
+		Config: e.config.Load().Digest, Body: n.Body[:min(len(n.Body), ledgerBody)],
+	}
+}

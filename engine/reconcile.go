@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"astern.dev/astern/actions/client"
+	"astern.dev/astern/engine/incident"
+)
+
+// A webhook can be lost, late or partial, and a resolve + fire inside one group_interval sends nothing. So Alertmanager's
+// API is read at start, after a partial view, for each late alert, and every minute while something is open.
+
+const reconcileEvery = time.Minute
+
+// lateAlert is a firing alert that starts before its episode ended: only Alertmanager knows whether it fires.
+type lateAlert struct {
+	target, source, rule string
+	alert                incident.Seen
+}
+
+// askLate queues late alerts for the reconciler; when the queue is full, the next round finds them all the same.
+func (e *Engine) askLate(box *mail, l *letter, late []incident.Seen) {
+	for _, a := range late {
+		select {
+		case e.late <- lateAlert{box.target.Name, box.source, l.rule.Name, a}:
+		default:
+		}
+	}
+}
+
+// Reconcile runs until the context ends: at start, at late alerts, and every minute while something is open.
+func (e *Engine) Reconcile(ctx context.Context) {
+	e.reconcileAll(ctx, true)
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			e.reconcileAll(ctx, false)
+		case late := <-e.late:
+			if err := e.reconcileSource(ctx, late.source, []lateAlert{late}); err != nil {
+				e.log.Warn("a late alert could not be looked up", logSource(late.source), logError(err))
+			}
+		}
+	}
+}
+
+func (e *Engine) reconcileAll(ctx context.Context, always bool) {
+	for source := range e.config.Load().Settings.SenderConnections {
+		if !always && len(e.index.openIncidents()) == 0 && !e.index.wasTruncated(source) {
+			continue
+		}
+		if err := e.reconcileSource(ctx, source, nil); err != nil && ctx.Err() == nil {
+			e.log.Warn("Alertmanager's API could not be read", logSource(source), logError(err))
+			e.metrics.reconcileErrors.Inc()
+		}
+	}
+}
+
+// reconcileSource reads what fires and judges it like a delivery. An alert that is not listed proves nothing.
+func (e *Engine) reconcileSource(ctx context.Context, source string, late []lateAlert) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	listed, err := e.alertsOf(ctx, e.config.Load(), source)
+	if err != nil {
+		return err
+	}
+	n := Notification{Source: source, Receiver: "reconciliation", Status: "firing"}
+	firing := map[string]client.GettableAlert{}
+	for _, a := range listed {
+		if !e.ours(source, a) {
+			continue
+		}
+		firing[AlertID(source, a.Labels)] = a
+		n.Alerts = append(n.Alerts, Delivered{Alert: incident.Alert{
+			Status: "firing", Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt, Fingerprint: a.Fingerprint,
+		}})
+	}
+	if err := e.reopen(ctx, source, late, firing); err != nil {
+		return err
+	}
+	if len(n.Alerts) > 0 {
+		if _, err := e.deliverAll(ctx, e.sort(n)); err != nil {
+			return err
+		}
+	}
+	e.index.sawWhole(source)
+	return nil
+}
+
+// ours says whether an alert is active and routed to astern: silenced and inhibited ones start nothing.
+func (e *Engine) ours(source string, a client.GettableAlert) bool {
+	if a.Status.State != "active" || len(a.Status.SilencedBy)+len(a.Status.InhibitedBy) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(a.Receivers, func(r string) bool { return e.index.isReceiver(source, r) })
+}
+
+// reopen gives late alerts that fire indeed back to the incident that holds their episode.
+func (e *Engine) reopen(ctx context.Context, source string, late []lateAlert, firing map[string]client.GettableAlert) error {
+	for _, l := range late {
+		if _, fires := firing[l.alert.ID]; !fires {
+			continue
+		}
+		id, known, err := e.holderOf(ctx, l.target, l.alert.ID)
+		if err != nil || !known {
+			return err
+		}
+		r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
+			j, joined := joinedRule(i, l.rule)
+			if ep := i.Episodes[l.alert.ID]; !joined || ep.Open() {
+				return draft{}, nil
+			}
+			return facts(source, incident.AlertsSeen{
+				Rule: j.Rule, Mode: j.Mode, For: j.For, Severity: j.Severity, Digest: j.Digest, Alerts: []incident.Seen{l.alert},
+				Note: "found again: Alertmanager shows it active with its old start",
+			}), nil
+		})
+		if r.err != nil {
+			return fmt.Errorf("reopen an episode of %s: %w", id, r.err)
+		}
+	}
+	return nil
+}
+
+func (x *index) wasTruncated(source string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.truncate[source]
+}
+
+func (x *index) sawWhole(source string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.truncate, source)
+}
+
+func (x *index) isReceiver(source, receiver string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.receiver[source][receiver]
+}
+
+// recallWatchdogs reads from the ledger what was heard before a restart: who delivered, to which receiver, and when the
+// last Watchdog came.
+func (e *Engine) recallWatchdogs(ctx context.Context) error {
+	lines, err := e.store.Deliveries(ctx, 500)
+	if err != nil {
+		return fmt.Errorf("read the ledger: %w", err)
+	}
+	for _, line := range slices.Backward(lines) {
+		e.index.heard(line.Source, line.Receiver, line.At, false)
+		if line.Counts["watchdog"] > 0 && line.Status == "firing" {
+			e.index.sawWatchdog(line.Source, line.At)
+		}
+	}
+	return nil
+}
+
+// Compact removes the histories of incidents that ended long ago.
+func (e *Engine) Compact(ctx context.Context) error {
+	keep := e.config.Load().Settings.Retention
+	if keep == 0 {
+		return nil
+	}
+	removed, err := e.store.Compact(ctx, e.now().Add(-keep))
+	if removed > 0 {
+		e.log.Info("histories of ended incidents were compacted", logCount(removed))
+	}
+	return err
+}

@@ -1,0 +1,324 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"astern.dev/astern/actions"
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
+)
+
+// start runs one step: guards first, then the recorded intent with its claims, then the action, then its outcome.
+func (e *Engine) start(ctx context.Context, inc incident.Incident, c incident.Start) error {
+	q, gone, err := e.askAboutStep(ctx, inc, c.Step, c.Attempt)
+	if err != nil {
+		return err
+	}
+	if gone != nil {
+		return e.holdStep(ctx, inc, c, []incident.Finding{*gone})
+	}
+	if findings := e.askStep(ctx, q); !allPass(findings) {
+		return e.holdStep(ctx, inc, c, findings)
+	}
+	token, err := e.begin(ctx, q, c)
+	if err != nil || token < 0 {
+		return err
+	}
+	e.hook("step-began")
+	return e.run(ctx, q, token)
+}
+
+func (e *Engine) askAboutStep(ctx context.Context, inc incident.Incident, n, attempt int) (stepQuestion, *incident.Finding, error) {
+	// The rule is not asked for: one that left the configuration does not stop a procedure that runs (S28).
+	base, gone, err := e.ask(ctx, inc, "")
+	q := stepQuestion{question: base, step: inc.Plan.Steps[n], run: inc.Steps[n], attempt: attempt}
+	if err != nil || gone != nil {
+		return q, gone, err
+	}
+	action, with, err := base.cfg.Book.Action(q.step, stepOutputs(inc))
+	if err != nil {
+		return q, finding("plan", "S17", incident.Hold, "step %s: %v", q.step.Name, err), nil
+	}
+	q.action, q.step.With = action, with
+	return q, nil, nil
+}
+
+func stepOutputs(inc incident.Incident) map[string]map[string]any {
+	outputs := map[string]map[string]any{}
+	for n, run := range inc.Steps {
+		var values map[string]any
+		if run.State == incident.Done && len(run.Outputs) > 0 && json.Unmarshal(run.Outputs, &values) == nil {
+			outputs[inc.Plan.Steps[n].Name] = values
+		}
+	}
+	return outputs
+}
+
+func allPass(findings []incident.Finding) bool {
+	v, _ := worst(findings)
+	return v == incident.Go
+}
+
+// holdStep records why the next step does not run now, and gives back the slot: who waits holds none.
+func (e *Engine) holdStep(ctx context.Context, inc incident.Incident, c incident.Start, findings []incident.Finding) error {
+	_, reason := worst(findings)
+	held := incident.StepHeld{Step: c.Step, Findings: findings, Reason: reason, RetryAt: (question{now: e.now()}).retryAt(findings)}
+	d := facts(byAstern, held)
+	var err error
+	if d.release, err = e.slotsOf(ctx, inc); err != nil {
+		return err
+	}
+	_, _, err = e.recordFor(ctx, inc.ID, c, d)
+	return ignoreUnwished(err)
+}
+
+// begin records the intent and takes the claims in one transaction. A token below zero means that the step must not run.
+func (e *Engine) begin(ctx context.Context, q stepQuestion, c incident.Start) (int64, error) {
+	began := incident.StepBegan{Step: c.Step, Attempt: c.Attempt, Until: q.now.Add(q.step.Timeout)}
+	if string(q.step.With) != string(q.inc.Plan.Steps[c.Step].With) {
+		began.With = q.step.With
+	}
+	d := facts(byAstern, began)
+	d.take = q.claims()
+	_, tokens, err := e.recordFor(ctx, q.inc.ID, c, d)
+	var claimed *incident.ClaimedError
+	switch {
+	case errors.As(err, &claimed):
+		return -1, e.claimRefused(ctx, q, c, claimed)
+	case errors.Is(err, errUnwished):
+		return -1, nil
+	case err != nil:
+		return -1, err
+	}
+	return tokens[lockPool(q.target.Name)], nil
+}
+
+// claimRefused: a rival was first. A full budget asks a person; a busy slot or lock waits.
+func (e *Engine) claimRefused(ctx context.Context, q stepQuestion, c incident.Start, claimed *incident.ClaimedError) error {
+	if !q.inc.Touched && isBudget(claimed.Pool) {
+		return e.performJudge(ctx, q.inc, incident.Judge{Rule: q.inc.Lead, Again: true})
+	}
+	f := finding("slot", "S9", incident.Hold, "%v", claimed)
+	f.RetryAt = q.now.Add(5 * time.Second)
+	return e.holdStep(ctx, q.inc, c, []incident.Finding{*f})
+}
+
+func isBudget(pool string) bool {
+	return len(pool) > 5 && (pool[:5] == "hour/" || pool[:4] == "day/")
+}
+
+// run performs the action under its deadline and records what came of it.
+func (e *Engine) run(ctx context.Context, q stepQuestion, token int64) error {
+	env := e.env(q.cfg, q.inc, q.target, q.step, q.attempt, token)
+	runCtx, cancel := context.WithTimeout(ctx, q.step.Timeout)
+	defer cancel()
+	if !q.step.Change.Changes { // a step that only looks may be cut short by an abort
+		e.running.Store(incidentStream(q.inc.ID), cancel)
+		defer e.running.Delete(incidentStream(q.inc.ID))
+	}
+	result, err := safely(func() (actions.Result, error) { return q.action.Run(runCtx, env) })
+	e.hook("step-ran")
+	if ctx.Err() != nil { // shutting down: the next start asks the world
+		return ctx.Err()
+	}
+	if err == nil {
+		err = e.verified(ctx, q, env)
+	}
+	if err == nil {
+		return e.stepSucceeded(ctx, q, token, result, false)
+	}
+	return e.stepFailed(ctx, q, token, result, err)
+}
+
+// errPanicked marks what a panicking action left behind: its effect is unknown and it is not tried again.
+var errPanicked = errors.New("the action panicked")
+
+func safely[R any](do func() (R, error)) (r R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = actions.Permanent(fmt.Errorf("%w: %v\n%s", errPanicked, p, debug.Stack()))
+		}
+	}()
+	return do()
+}
+
+const verifyPatience = 20 * time.Second
+
+// verified asks the action whether its effect is there; an action that cannot tell is believed.
+func (e *Engine) verified(ctx context.Context, q stepQuestion, env actions.Env) error {
+	v, can := q.action.(actions.Verifier)
+	if !can {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, verifyPatience)
+	defer cancel()
+	_, err := safely(func() (struct{}, error) { return struct{}{}, v.Verify(ctx, env) })
+	return err
+}
+
+func (e *Engine) fenceOf(q stepQuestion, token int64) *incident.Fence {
+	if token == 0 {
+		return nil
+	}
+	return &incident.Fence{Pool: lockPool(q.target.Name), Token: token}
+}
+
+func (e *Engine) stepIndex(q stepQuestion) int {
+	for n, s := range q.inc.Plan.Steps {
+		if s.Name == q.step.Name {
+			return n
+		}
+	}
+	return -1
+}
+
+// recordOutcome stores what happened whatever the incident wishes now: it happened.
+func (e *Engine) recordOutcome(ctx context.Context, q stepQuestion, token int64, f incident.Fact) error {
+	r := e.incidents.record(ctx, incidentStream(q.inc.ID), func(incident.Incident) (draft, error) {
+		d := facts(byAstern, f)
+		d.fence = e.fenceOf(q, token)
+		return d, nil
+	})
+	e.hook("step-recorded")
+	return r.err
+}
+
+func (e *Engine) stepSucceeded(ctx context.Context, q stepQuestion, token int64, result actions.Result, settled bool) error {
+	outputs, err := actions.EncodeOutputs(result.Outputs)
+	if err != nil {
+		return err
+	}
+	return e.recordOutcome(ctx, q, token, incident.StepSucceeded{
+		Step: e.stepIndex(q), Attempt: q.attempt, Summary: result.Summary, Output: result.Output, Outputs: outputs, Settled: settled,
+	})
+}
+
+// stepFailed sorts a failure: certainly not done, failed, or unknown.
+func (e *Engine) stepFailed(ctx context.Context, q stepQuestion, token int64, result actions.Result, err error) error {
+	n := e.stepIndex(q)
+	if e.mayHaveHappened(ctx, q, err) {
+		return e.recordOutcome(ctx, q, token, incident.StepDoubted{Step: n, Attempt: q.attempt, Reason: err.Error()})
+	}
+	return e.recordOutcome(ctx, q, token, incident.StepErred{
+		Step: n, Attempt: q.attempt, Error: err.Error(), Output: result.Output, Permanent: actions.IsPermanent(err),
+		RetryAt: e.now().Add(q.step.Backoff << min(q.attempt-1, 6)),
+	})
+}
+
+// mayHaveHappened says whether a failed run may have had an effect that must not be repeated blindly (S5).
+func (e *Engine) mayHaveHappened(ctx context.Context, q stepQuestion, err error) bool {
+	if !q.step.Change.Changes || !(actions.IsDoubtful(err) || errors.Is(err, errPanicked)) {
+		return false
+	}
+	if _, can := q.action.(actions.Verifier); !can {
+		return true
+	}
+	verdict := e.verified(ctx, q, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
+	return verdict != nil && !errors.Is(verdict, actions.ErrNotDone)
+}
+
+// settle finds out what became of a step that a crash left under way. It never repeats it blindly (S5).
+func (e *Engine) settle(ctx context.Context, inc incident.Incident, c incident.Settle) error {
+	q, gone, err := e.askAboutStep(ctx, inc, c.Step, c.Attempt)
+	if err != nil {
+		return err
+	}
+	token := inc.Steps[c.Step].Token
+	doubt := func(why string) error {
+		return e.recordOutcome(ctx, q, token, incident.StepDoubted{Step: c.Step, Attempt: c.Attempt, Reason: why})
+	}
+	if gone != nil {
+		return doubt(gone.Reason)
+	}
+	if !q.step.Change.Changes {
+		return e.recordOutcome(ctx, q, token, incident.StepDidNotHappen{Step: c.Step, Attempt: c.Attempt, Reason: "a step that only looks may run again"})
+	}
+	if _, can := q.action.(actions.Verifier); !can {
+		return doubt("it was under way when astern stopped, and " + q.step.Uses + " cannot say whether it took effect")
+	}
+	switch err := e.verified(ctx, q, e.env(q.cfg, inc, q.target, q.step, c.Attempt, token)); {
+	case err == nil:
+		return e.stepSucceeded(ctx, q, token, actions.Result{Summary: "found done after a restart"}, true)
+	case errors.Is(err, actions.ErrNotDone):
+		return e.recordOutcome(ctx, q, token, incident.StepDidNotHappen{Step: c.Step, Attempt: c.Attempt, Reason: err.Error()})
+	default:
+		return doubt("it was under way when astern stopped, and the world did not answer: " + err.Error())
+	}
+}
+
+// repair undoes the failed step's own half effect; it never sends traffic back to the version being left (S12).
+func (e *Engine) repair(ctx context.Context, inc incident.Incident, c incident.RepairStep) error {
+	q, gone, err := e.askAboutStep(ctx, inc, c.Step, inc.Steps[c.Step].Attempt)
+	if err != nil {
+		return err
+	}
+	f := incident.StepRepaired{Step: c.Step}
+	switch repairer, can := q.action.(actions.Repairer); {
+	case gone != nil:
+		f.Error = gone.Reason
+	case !can:
+		f.Error = q.step.Uses + " cannot undo a half effect"
+	default:
+		ctx, cancel := context.WithTimeout(ctx, q.step.Timeout)
+		defer cancel()
+		_, err := safely(func() (struct{}, error) {
+			return struct{}{}, repairer.Repair(ctx, e.env(q.cfg, inc, q.target, q.step, q.attempt, inc.Steps[c.Step].Token))
+		})
+		if err != nil {
+			f.Error = err.Error()
+		}
+	}
+	_, _, err = e.recordFor(ctx, inc.ID, c, facts(byAstern, f))
+	return ignoreUnwished(err)
+}
+
+// env is what a step may use of the world.
+func (e *Engine) env(cfg *Configuration, inc incident.Incident, t *plan.Target, s incident.Step, attempt int, token int64) actions.Env {
+	return actions.Env{
+		Key: inc.ID + "/" + s.Name, Incident: inc.ID, Target: t.Name, Environment: t.Environment, Attempt: attempt, Token: token,
+		Now: e.now, Connect: connector(cfg, t.Connections, s.Connection),
+		Progress: func(line string) { e.progress.Store(incidentStream(inc.ID), line); e.watchers.changed(inc.ID) },
+	}
+}
+
+// connector gives opened connections: of a kind, the one named, else the step's own, else the target's, else the only one.
+func connector(cfg *Configuration, chosen map[string]string, own string) func(kind, name string) (any, error) {
+	return func(kind, name string) (any, error) {
+		named := cfg.Settings.Connections[kind]
+		for _, candidate := range []string{name, own, chosen[kind]} {
+			if candidate == "" {
+				continue
+			}
+			if c, ok := named[candidate]; ok {
+				return c, nil
+			}
+			if candidate != own {
+				return nil, actions.Permanent(fmt.Errorf("connection %s/%s is not configured", kind, candidate))
+			}
+		}
+		if len(named) == 1 {
+			for _, only := range named {
+				return only, nil
+			}
+		}
+		return nil, actions.Permanent(fmt.Errorf("%d connections of kind %s are configured and none is chosen", len(named), kind))
+	}
+}
+
+func connection[C any](cfg *Configuration, chosen map[string]string, kind, name string) (C, error) {
+	var none C
+	c, err := connector(cfg, chosen, "")(kind, name)
+	if err != nil {
+		return none, err
+	}
+	typed, ok := c.(C)
+	if !ok {
+		return none, fmt.Errorf("connection %s is a %T", kind, c)
+	}
+	return typed, nil
+}
