@@ -10,26 +10,36 @@ import (
 	"astern.dev/astern/examples/demo/rig"
 )
 
-// theIncident is as much of an incident as the demo reads in the API.
-type theIncident struct {
-	Version int    `json:"version"`
-	ID      string `json:"id"`
-	Phase   string `json:"phase"`
-	Reason  string `json:"reason"`
-	Plan    *struct {
-		Hash  string                        `json:"hash"`
-		From  struct{ Version string }      `json:"from"`
-		To    struct{ Version string }      `json:"to"`
-		Steps []struct{ Name, Uses string } `json:"steps"`
-	} `json:"plan"`
-	Steps []struct {
+// What the demo reads of an incident in the API.
+type (
+	theIncident struct {
+		Version int      `json:"version"`
+		ID      string   `json:"id"`
+		Phase   string   `json:"phase"`
+		Reason  string   `json:"reason"`
+		Plan    *thePlan `json:"plan"`
+		Steps   []theRun `json:"steps"`
+	}
+	thePlan struct {
+		Hash  string     `json:"hash"`
+		From  theRelease `json:"from"`
+		To    theRelease `json:"to"`
+		Steps []theStep  `json:"steps"`
+	}
+	theRelease struct {
+		Version string `json:"version"`
+	}
+	theStep struct {
+		Name string `json:"name"`
+	}
+	theRun struct {
 		State     string    `json:"state"`
 		Error     string    `json:"error"`
 		Summary   string    `json:"summary"`
 		StartedAt time.Time `json:"started_at"`
 		EndedAt   time.Time `json:"ended_at"`
-	} `json:"steps"`
-}
+	}
+)
 
 func (i theIncident) final() bool {
 	switch i.Phase {

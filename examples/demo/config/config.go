@@ -33,7 +33,7 @@ func Render(name string, a Addresses) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New(name).Option("missingkey=error").Parse(string(text))
+	t, err := template.New(name).Delims("<<", ">>").Option("missingkey=error").Parse(string(text))
 	if err != nil {
 		return nil, err
 	}
