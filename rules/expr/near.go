@@ -9,7 +9,7 @@ import (
 // Near is the hint for a name that is not among the known ones: `did you mean "x"?`, or a short list of what there is,
 // or nothing when there is too much to list.
 func Near(name string, known []string) string {
-	best, distance := "", max(2, len([]rune(name))/3)+1
+	best, distance := "", max(1, (len([]rune(name))+1)/3)+1
 	for _, k := range known {
 		if d := edits(strings.ToLower(name), strings.ToLower(k)); d < distance {
 			best, distance = k, d

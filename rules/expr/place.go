@@ -1,0 +1,150 @@
+package expr
+
+import (
+	"strconv"
+	"strings"
+
+	yaml "go.yaml.in/yaml/v4"
+)
+
+// within is a mistake inside a string's value, at so many characters from its beginning.
+func (n *Node) within(at, width int, code, message, hint string) Diagnostic {
+	line, column := n.place(at)
+	d := n.diagnostic(code, message, hint)
+	d.Line, d.Column, d.Source = line, column, n.file.line(line)
+	d.Width = max(min(width, len([]rune(d.Source))-column+1), 1)
+	return d
+}
+
+// place maps a character of a scalar's value to its line and column in the file. Where the file's text and the value do
+// not run side by side (folded blocks, \u escapes it does not know), it is the beginning of the value.
+func (n *Node) place(at int) (line, column int) {
+	y := n.yaml
+	s := &scan{lines: n.file.lines, line: y.Line - 1, column: y.Column - 1}
+	switch {
+	case y.Style&yaml.LiteralStyle != 0:
+		s.literal(len([]rune(y.Value)))
+	case y.Style&yaml.FoldedStyle != 0:
+		s.line++
+		return s.line + 1, s.indent() + 1
+	case y.Style&yaml.DoubleQuotedStyle != 0:
+		s.column++
+		s.flow(y.Value, s.escaped)
+	case y.Style&yaml.SingleQuotedStyle != 0:
+		s.column++
+		s.flow(y.Value, s.doubled)
+	default:
+		s.flow(y.Value, s.single)
+	}
+	if s.lost || len(s.places) == 0 {
+		return y.Line, y.Column
+	}
+	p := s.places[min(max(at, 0), len(s.places)-1)]
+	return p[0] + 1, p[1] + 1
+}
+
+// scan walks the file's text beside a scalar's value and notes the place of each character.
+type scan struct {
+	lines        []string
+	line, column int
+	places       [][2]int
+	lost         bool
+}
+
+func (s *scan) text() []rune {
+	if s.line >= len(s.lines) {
+		return nil
+	}
+	return []rune(s.lines[s.line])
+}
+
+func (s *scan) indent() int {
+	text := s.text()
+	return len(text) - len([]rune(strings.TrimLeft(string(text), " ")))
+}
+
+// literal notes a `|` block: the lines after the marker, each without the indentation of the first that is not empty.
+func (s *scan) literal(length int) {
+	s.line++
+	first := *s
+	for first.line < len(s.lines) && strings.TrimSpace(s.lines[first.line]) == "" {
+		first.line++
+	}
+	indent := first.indent()
+	for len(s.places) <= length && s.line < len(s.lines) {
+		for i := indent; i <= max(len(s.text()), indent); i++ {
+			s.places = append(s.places, [2]int{s.line, i})
+		}
+		s.line++
+	}
+}
+
+// flow notes a plain or quoted scalar. next reads one character of the value from the text and gives how many
+// characters of text it took; line ends fold as YAML folds them.
+func (s *scan) flow(value string, next func(text []rune) (rune, int)) {
+	want := []rune(value)
+	for i := 0; i < len(want); i++ {
+		text := s.text()
+		if s.line >= len(s.lines) {
+			s.lost = true
+			return
+		}
+		if strings.TrimSpace(string(text[min(s.column, len(text)):])) == "" && (want[i] == ' ' || want[i] == '\n') {
+			s.fold()
+			s.places = append(s.places, [2]int{s.line, s.column})
+			continue
+		}
+		for s.column >= len(text) && s.line+1 < len(s.lines) { // blank lines that folded into one character
+			s.fold()
+			text = s.text()
+		}
+		if s.column >= len(text) {
+			s.lost = true
+			return
+		}
+		r, took := next(text[s.column:])
+		if took == 0 || r != want[i] {
+			s.lost = true
+			return
+		}
+		s.places = append(s.places, [2]int{s.line, s.column})
+		s.column += took
+	}
+	s.places = append(s.places, [2]int{s.line, s.column})
+}
+
+// fold goes to the first character of the next line that is not blank.
+func (s *scan) fold() {
+	s.line++
+	s.column = s.indent()
+}
+
+func (s *scan) single(text []rune) (rune, int) { return text[0], 1 }
+
+func (s *scan) doubled(text []rune) (rune, int) {
+	if text[0] == '\'' {
+		return '\'', 2
+	}
+	return text[0], 1
+}
+
+var escapes = map[rune]rune{'"': '"', '\\': '\\', '/': '/', 'n': '\n', 't': '\t', ' ': ' ', 'r': '\r', '0': 0}
+
+func (s *scan) escaped(text []rune) (rune, int) {
+	if text[0] != '\\' {
+		return text[0], 1
+	}
+	if len(text) < 2 {
+		return 0, 0
+	}
+	if r, ok := escapes[text[1]]; ok {
+		return r, 2
+	}
+	if digits := map[rune]int{'x': 2, 'u': 4, 'U': 8}[text[1]]; digits > 0 && len(text) >= 2+digits {
+		n, err := strconv.ParseUint(string(text[2:2+digits]), 16, 32)
+		if err == nil {
+			return rune(n), 2 + digits
+		}
+	}
+	return 0, 0
+}
