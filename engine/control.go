@@ -164,6 +164,15 @@ func (e *Engine) Reload(ctx context.Context, c *Configuration) error {
 	return e.reconfigureOpen(ctx)
 }
 
+// ReloadFailed tells what was wrong with a configuration that was not taken; nil when it was taken. Status shows it.
+func (e *Engine) ReloadFailed(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	e.reloadError.Store(&text)
+}
+
 // reconfigureOpen tells every open incident what became of its rules.
 func (e *Engine) reconfigureOpen(ctx context.Context) error {
 	cfg := e.config.Load()

@@ -32,10 +32,11 @@ type Engine struct {
 	targets      *journal[incident.TargetHistory]
 	installation *journal[incident.Installation]
 
-	config     atomic.Pointer[Configuration]
-	dispatcher Dispatcher
-	draining   atomic.Bool
-	started    atomic.Bool
+	config      atomic.Pointer[Configuration]
+	reloadError atomic.Pointer[string]
+	dispatcher  Dispatcher
+	draining    atomic.Bool
+	started     atomic.Bool
 
 	index    index
 	watchers watchers

@@ -80,10 +80,15 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	reloadError := ""
+	if text := e.reloadError.Load(); text != nil {
+		reloadError = *text
+	}
 	e.index.mu.RLock()
 	defer e.index.mu.RUnlock()
 	return Status{
-		Armed: i.Armed != nil && !e.anonymous, Anonymous: e.anonymous, Installation: i, Config: e.config.Load().Digest,
+		ReloadError: reloadError,
+		Armed:       i.Armed != nil && !e.anonymous, Anonymous: e.anonymous, Installation: i, Config: e.config.Load().Digest,
 		Watchdogs: maps.Clone(e.index.watchdog), LastDelivery: maps.Clone(e.index.delivery), Open: len(e.index.open),
 	}, nil
 }

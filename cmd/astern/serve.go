@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sync/errgroup"
+
+	"astern.dev/astern/engine/store"
+)
+
+type serveFlags struct {
+	configFile, listen, externalURL, webConfig, storageURL string
+	logLevel, logFormat, stopFile                          string
+	anonymous                                              bool
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Receive alerts and carry out rollbacks",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return serve(c.Context(), f)
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.configFile, "config.file", "astern.yaml", "configuration file")
+	flags.StringVar(&f.listen, "web.listen-address", ":9494", "address to listen on")
+	flags.StringVar(&f.externalURL, "web.external-url", "", "address under which people reach this server; goes into messages")
+	flags.StringVar(&f.webConfig, "web.config.file", "", "TLS and client certificates, in the form of Prometheus' exporter-toolkit")
+	flags.StringVar(&f.storageURL, "storage.url", "", "overrides storage.url of the configuration file, such as sqlite:/var/lib/astern/astern.db")
+	flags.StringVar(&f.logLevel, "log.level", "info", "debug, info, warn or error")
+	flags.StringVar(&f.logFormat, "log.format", "logfmt", "logfmt or json")
+	flags.StringVar(&f.stopFile, "stop.file", "", "while this file exists, no step starts (a kill switch beside `astern stop`)")
+	flags.BoolVar(&f.anonymous, "insecure-allow-anonymous-webhook", false, "let anybody send alerts; everything is then only observed")
+	return c
+}
+
+func newLogger(level, format string) (*zap.Logger, error) {
+	at, err := zapcore.ParseLevel(level)
+	if err != nil {
+		return nil, usage("--log.level: %q is not debug, info, warn or error", level)
+	}
+	c := zap.NewProductionConfig()
+	c.Level, c.Sampling = zap.NewAtomicLevelAt(at), nil
+	c.EncoderConfig.EncodeTime, c.EncoderConfig.TimeKey = zapcore.RFC3339NanoTimeEncoder, "ts"
+	c.OutputPaths, c.ErrorOutputPaths, c.DisableStacktrace = []string{"stderr"}, []string{"stderr"}, true
+	switch format {
+	case "json":
+		c.Encoding = "json"
+	case "logfmt":
+		c.Encoding = "console"
+		c.EncoderConfig.ConsoleSeparator = " "
+	default:
+		return nil, usage("--log.format: %q is not logfmt or json", format)
+	}
+	return c.Build()
+}
+
+// serve runs until a signal comes, then stops taking alerts in, lets the steps under way come to a safe point and ends.
+func serve(ctx context.Context, f serveFlags) error {
+	log, err := newLogger(f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }() // stderr cannot be synced on every system
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s, err := wire(ctx, f, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	listener, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", f.listen, err)
+	}
+	return s.run(ctx, listener)
+}
+
+const (
+	shutdownPatience = 15 * time.Second
+	compactEvery     = time.Hour
+)
+
+func (s *server) run(ctx context.Context, listener net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.web.Serve(listener) })
+	group.Go(func() error { return s.dispatch.Run(ctx) })
+	group.Go(func() error { s.engine.Reconcile(ctx); return nil })
+	group.Go(func() error { s.reloadOnHangup(ctx); return nil })
+	group.Go(func() error { s.compact(ctx); return nil })
+	group.Go(func() error {
+		<-ctx.Done()
+		s.log.Info("stopping: no more alerts are taken in")
+		s.engine.Drain()
+		s.web.Drain()
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+		defer cancel()
+		return s.web.Shutdown(ctx)
+	})
+	s.log.Info("listening", zap.String("address", listener.Addr().String()), zap.String("version", version()))
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (s *server) reloadOnHangup(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			_ = s.reload(ctx) // logged, counted and shown by /-/ready
+		}
+	}
+}
+
+func (s *server) compact(ctx context.Context) {
+	tick := time.NewTicker(compactEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.engine.Compact(ctx); err != nil {
+				s.log.Error("ended incidents were not compacted", zap.Error(err))
+			}
+		}
+	}
+}
+
+// reloads are the metrics that Prometheus' own programs have for theirs.
+type reloads struct{ success, at prometheus.Gauge }
+
+func newReloads(r prometheus.Registerer) *reloads {
+	m := &reloads{
+		prometheus.NewGauge(prometheus.GaugeOpts{Name: "astern_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
+		prometheus.NewGauge(prometheus.GaugeOpts{Name: "astern_config_last_reload_success_timestamp_seconds", Help: "When the configuration was last loaded."}),
+	}
+	r.MustRegister(m.success, m.at)
+	m.done(nil, time.Now())
+	return m
+}
+
+func (m *reloads) done(err error, at time.Time) {
+	if err != nil {
+		m.success.Set(0)
+		return
+	}
+	m.success.Set(1)
+	m.at.Set(float64(at.Unix()))
+}
+
+// storeCollector shows the store's own figures on /metrics.
+type storeCollector struct{ store *store.SQLite }
+
+var (
+	storeEvents = prometheus.NewDesc("astern_store_events", "Events in the store.", nil, nil)
+	storeOpen   = prometheus.NewDesc("astern_incidents_open", "Incidents that have not ended.", nil, nil)
+	storeQueue  = prometheus.NewDesc("astern_store_queue_length", "Writes that wait for the disk.", nil, nil)
+	storeBytes  = prometheus.NewDesc("astern_store_size_bytes", "Size of the database file.", nil, nil)
+)
+
+func (c storeCollector) Describe(d chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, d) }
+
+func (c storeCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	stats, err := c.store.Stats(ctx)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(storeEvents, err)
+		return
+	}
+	out <- prometheus.MustNewConstMetric(storeEvents, prometheus.GaugeValue, float64(stats.Events))
+	out <- prometheus.MustNewConstMetric(storeOpen, prometheus.GaugeValue, float64(stats.Open))
+	out <- prometheus.MustNewConstMetric(storeQueue, prometheus.GaugeValue, float64(stats.Queued))
+	out <- prometheus.MustNewConstMetric(storeBytes, prometheus.GaugeValue, float64(stats.FileBytes))
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"astern.dev/astern/actions/client"
+	"astern.dev/astern/engine"
+	"astern.dev/astern/engine/config"
+	"astern.dev/astern/engine/dispatch"
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/store"
+	"astern.dev/astern/web"
+)
+
+// configuration turns what was loaded into what the engine holds: connections are opened, none of them is dialled.
+func configuration(l *loaded, externalURL string) (*engine.Configuration, error) {
+	c := l.Config
+	s := engine.Settings{
+		DefaultMode: c.Modes.Default, Modes: c.Modes.ByEnvironment, Guards: c.Guards, TeamGuards: map[string]incident.Guards{},
+		Connections: map[string]map[string]any{}, SenderConnections: map[string]string{}, ExternalURL: externalURL,
+		Retention: c.Retention.Incidents,
+	}
+	for _, t := range c.Teams {
+		s.TeamGuards[t.Name] = t.Guards
+	}
+	dial := client.NewDialer(c.Egress.Allow)
+	for kind, named := range c.Connections {
+		s.Connections[kind] = map[string]any{}
+		for name, connection := range named {
+			opened, err := connection.Open(dial)
+			if err != nil {
+				return nil, fmt.Errorf("open connection %s/%s: %w", kind, name, err)
+			}
+			s.Connections[kind][name] = opened
+		}
+	}
+	for _, sender := range c.Senders {
+		s.SenderConnections[sender.Name] = senderConnection(c, sender)
+	}
+	return &engine.Configuration{Rules: l.Rules, Book: l.Book, Settings: s, Digest: l.Digest}, nil
+}
+
+// senderConnection is the Alertmanager whose API is read for a sender: the one it names, or the only one there is.
+func senderConnection(c *config.Config, s config.Sender) string {
+	if s.Connection != "" || len(c.Connections["alertmanager"]) != 1 {
+		return s.Connection
+	}
+	for only := range c.Connections["alertmanager"] {
+		return only
+	}
+	return ""
+}
+
+// server is one running astern: everything that serve starts, and how it ends, last first.
+type server struct {
+	flags    serveFlags
+	log      *zap.Logger
+	store    *store.SQLite
+	engine   *engine.Engine
+	dispatch *dispatch.Local
+	web      *web.Server
+	registry *prometheus.Registry
+	reloads  *reloads
+	cleanups []func()
+}
+
+func (s *server) defers(what string, do func() error) {
+	s.cleanups = append(s.cleanups, func() {
+		if err := do(); err != nil {
+			s.log.Error("could not end cleanly", zap.String("part", what), zap.Error(err))
+		}
+	})
+}
+
+func (s *server) close() {
+	for n := len(s.cleanups) - 1; n >= 0; n-- {
+		s.cleanups[n]()
+	}
+}
+
+// wire builds the server from flags and files, in the order in which the parts need each other.
+func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (s *server, err error) {
+	s = &server{flags: flags, log: log, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	l, cfg, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	if err := web.CheckAuth(l.Config, flags.anonymous); err != nil {
+		return nil, err
+	}
+	if err := s.openStore(ctx, l.Config); err != nil {
+		return nil, err
+	}
+	s.engine, err = engine.New(engine.Options{
+		Store: s.store, Log: log, Now: time.Now, Registry: l.Registry, Config: cfg, Metrics: s.registry,
+		Anonymous: flags.anonymous, StopFile: flags.stopFile, Hook: failpoint,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.reloads = newReloads(s.registry)
+	s.web, err = web.New(web.Options{
+		Engine: s.engine, Config: l.Config, Log: log, Registry: s.registry, Now: time.Now,
+		Anonymous: flags.anonymous, Reload: s.reload, WebConfigFile: flags.webConfig,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.dispatch = dispatch.NewLocal(s.engine.Perform, dispatch.Options{
+		Panicked: func(stream string, lane incident.Lane, value any, stack []byte) {
+			log.Error("a panic was caught", zap.String("stream", stream), zap.Any("panic", value), zap.ByteString("stack", stack))
+		},
+	})
+	s.defers("dispatcher", s.dispatch.Close)
+	return s, s.engine.Start(ctx, s.dispatch)
+}
+
+// read loads the configuration whole; any mistake refuses all of it (S28).
+func (s *server) read() (*loaded, *engine.Configuration, error) {
+	l, found, err := load(s.flags.configFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := found.Err(); err != nil {
+		return nil, nil, err
+	}
+	cfg, err := configuration(l, s.flags.externalURL)
+	return l, cfg, err
+}
+
+func (s *server) openStore(ctx context.Context, c *config.Config) error {
+	url := s.flags.storageURL
+	if url == "" {
+		url = c.Storage
+	}
+	path, isSQLite := strings.CutPrefix(url, "sqlite:")
+	if !isSQLite || path == "" {
+		return fmt.Errorf("storage %q: this version keeps its histories in one file: write sqlite:PATH", url)
+	}
+	if s.flags.storageURL == "" && !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(s.flags.configFile), path)
+	}
+	var err error
+	s.store, err = store.OpenSQLite(ctx, path, store.Options{
+		LedgerRows: c.Retention.MaxDeliveries, LedgerAge: c.Retention.Deliveries,
+	})
+	if err != nil {
+		return err
+	}
+	s.defers("store", s.store.Close)
+	s.registry.MustRegister(storeCollector{s.store})
+	return nil
+}
+
+// reload reads everything again; a mistake keeps what is in force.
+func (s *server) reload(ctx context.Context) error {
+	l, cfg, err := s.read()
+	if err == nil {
+		err = web.CheckAuth(l.Config, s.flags.anonymous)
+	}
+	if err == nil {
+		err = s.web.Configure(l.Config)
+	}
+	if err == nil {
+		err = s.engine.Reload(ctx, cfg)
+	}
+	s.reloads.done(err, time.Now())
+	s.engine.ReloadFailed(err)
+	if err != nil {
+		s.log.Error("the configuration was not reloaded; the last good one stays in force", zap.Error(err))
+		return err
+	}
+	s.log.Info("configuration reloaded", zap.String("digest", cfg.Digest))
+	return nil
+}
