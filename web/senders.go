@@ -162,6 +162,9 @@ func headerProof(header string) (proof, error) {
 	rest = strings.TrimSpace(rest)
 	switch strings.ToLower(scheme) {
 	case "bearer":
+		if rest == "" {
+			return proof{}, errUnauthenticated
+		}
 		return proof{kind: "bearer", secret: digestOf([]byte(rest))}, nil
 	case "basic":
 		raw, err := base64.StdEncoding.DecodeString(rest)
