@@ -23,7 +23,7 @@ type Slack struct {
 	// Channel is "#name", a channel's id (C…), or a person's id (U…) for direct messages.
 	Channel string `yaml:"channel"`
 	// Mention lists the ids of people (U…) and groups (S…) who are notified by the first message and by urgent news.
-	Mention []string `yaml:"mention"`
+	Mention []string `yaml:"mention,omitempty"`
 }
 
 // Family is what this package registers.
@@ -76,11 +76,17 @@ func (a *Slack) Validate() error {
 
 // Plan asks nothing of Slack.
 func (a *Slack) Plan(context.Context, actions.Env) (actions.Change, error) {
+	if err := a.Validate(); err != nil {
+		return actions.Change{}, actions.Permanent(err)
+	}
 	return actions.Change{Changes: true, Summary: "tell " + a.Channel + " in slack"}, nil
 }
 
 // Run tells the notice. With Notice.InDoubt it looks first whether the telling is there.
 func (a *Slack) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
+	if err := a.Validate(); err != nil {
+		return actions.Result{}, actions.Permanent(err)
+	}
 	workspace, notice, err := message.Telling[*Workspace](env, kind)
 	if err != nil {
 		return actions.Result{}, err

@@ -3,8 +3,10 @@
 package fault
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -36,6 +38,12 @@ func ErrorBefore(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 // SlowAfter applies the call and gives no answer until the client has gone.
 func SlowAfter(_ http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(httptest.NewRecorder(), r)
+	<-r.Context().Done()
+}
+
+// SlowBefore gives no answer until the client has gone; nothing was applied.
+func SlowBefore(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+	io.Copy(io.Discard, r.Body) //nolint:errcheck // only a body that was read shows that the client has gone
 	<-r.Context().Done()
 }
 
@@ -75,6 +83,9 @@ func Say(status int, body string) Fault {
 		w.Write([]byte(body)) //nolint:errcheck // a test server
 	}
 }
+
+// Each repeats a fault often enough for every call of a test.
+func Each(f Fault) []Fault { return slices.Repeat([]Fault{f}, 64) }
 
 // Plan says which calls fail and how. It is safe for concurrent use; its zero value lets every call through.
 type Plan struct {
