@@ -8,8 +8,11 @@ import (
 	"astern.dev/astern/actions/exec"
 	"astern.dev/astern/actions/haproxy"
 	"astern.dev/astern/actions/http"
+	"astern.dev/astern/actions/pagerduty"
 	"astern.dev/astern/actions/prometheus"
+	"astern.dev/astern/actions/slack"
 	"astern.dev/astern/actions/wait"
+	"astern.dev/astern/actions/webhook"
 )
 
 // Registry gathers them.
@@ -19,7 +22,10 @@ func Registry() (*actions.Registry, error) {
 		exec.Family(),
 		haproxy.Family(),
 		http.Family(),
+		pagerduty.Family(),
 		prometheus.Family(),
+		slack.Family(),
 		wait.Family(),
+		webhook.Family(),
 	)
 }
