@@ -13,7 +13,9 @@ import (
 type Sender struct {
 	Name, Type string
 	// Either Username with PasswordFile, or BearerTokenFile. The files are absolute or relative to the working directory.
+	// Or neither, and ClientCertificate: the name that its verified client certificate must bear.
 	Username, PasswordFile, BearerTokenFile string
+	ClientCertificate                       string
 	// Connection names the alertmanager connection that answers for this sender's alerts; empty when none does.
 	Connection string
 }
@@ -60,9 +62,9 @@ func (c *Config) readSenders(n *expr.Node) []Sender {
 	var all []Sender
 	seen := unique{}
 	for _, item := range n.List() {
-		item.Map("name", "type", "username", "password_file", "bearer_token_file", "connection")
+		item.Map("name", "type", "username", "password_file", "bearer_token_file", "client_certificate", "connection")
 		s := Sender{Name: item.Need("name").Str(), Type: item.Get("type").OneOf("alertmanager"), Username: item.Get("username").Str(),
-			PasswordFile: c.file(item.Get("password_file")), BearerTokenFile: c.file(item.Get("bearer_token_file")), Connection: item.Get("connection").Str()}
+			PasswordFile: c.file(item.Get("password_file")), BearerTokenFile: c.file(item.Get("bearer_token_file")), ClientCertificate: item.Get("client_certificate").Str(), Connection: item.Get("connection").Str()}
 		if s.Type == "" {
 			s.Type = "alertmanager"
 		}
@@ -75,12 +77,12 @@ func (c *Config) readSenders(n *expr.Node) []Sender {
 
 // checkSender: a sender without a credential could be anyone.
 func (c *Config) checkSender(n *expr.Node, s Sender) {
-	basic, bearer := s.Username != "" || s.PasswordFile != "", s.BearerTokenFile != ""
+	basic, bearer, certificate := s.Username != "" || s.PasswordFile != "", s.BearerTokenFile != "", s.ClientCertificate != ""
 	switch {
-	case basic && bearer:
-		n.Report("config/sender", "a sender has one credential, this one has two", "keep bearer_token_file, or username with password_file")
-	case !basic && !bearer:
-		n.Report("config/sender", "the sender has no credential", "write bearer_token_file, or username with password_file")
+	case basic && bearer, certificate && (basic || bearer):
+		n.Report("config/sender", "a sender has one credential, this one has two", "keep bearer_token_file, username with password_file, or client_certificate")
+	case !basic && !bearer && !certificate:
+		n.Report("config/sender", "the sender has no credential", "write bearer_token_file, username with password_file, or client_certificate")
 	case basic && (s.Username == "" || s.PasswordFile == ""):
 		n.Report("config/sender", "username and password_file belong together", "")
 	}
