@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"astern.dev/astern/engine"
+	"astern.dev/astern/engine/config"
 	"astern.dev/astern/engine/incident"
 )
 
@@ -168,9 +169,9 @@ func TestAlertmanagersOwnSenderWithAClientCertificate(t *testing.T) {
 	require.Error(t, send("stranger", authorised()), "another authority's certificate: no handshake")
 	require.ErrorContains(t, send("am-certificate", commoncfg.HTTPClientConfig{}), "401", "a certificate that no sender names")
 
-	a, err := newAccess([]caller{{identity: identity{"am-mtls", Sender}, certificate: "am-certificate"}}, false)
-	require.NoError(t, err)
-	f.access.Store(a)
+	c := f.config()
+	c.Senders = []config.Sender{{Name: "am-mtls", ClientCertificate: "am-certificate"}}
+	require.NoError(t, f.Configure(c))
 	require.NoError(t, send("am-certificate", commoncfg.HTTPClientConfig{}), "a certificate that a sender names")
 	require.ErrorContains(t, send("am-certificate", authorised()), "401", "a wrong token is a mistake, whatever the certificate")
 	require.Len(t, f.handed(), 2)

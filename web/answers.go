@@ -37,6 +37,8 @@ type IncidentAnswer struct {
 	Header
 	Incident incident.Incident `json:"incident"`
 	Events   []Event           `json:"events"`
+	// Progress is the last line that the step under way told; it is shown, never stored.
+	Progress string `json:"progress,omitempty"`
 }
 
 // Event is one fact of a history as the API shows it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	toolkit "github.com/prometheus/exporter-toolkit/web"
@@ -19,8 +20,8 @@ func CheckAuth(cfg *config.Config, anonymous bool) error {
 			"or start with --insecure-allow-anonymous-webhook, which only observes")
 	}
 	for _, s := range cfg.Senders {
-		if s.PasswordFile == "" && s.BearerTokenFile == "" {
-			return fmt.Errorf("sender %s has no credential: give it bearer_token_file, or username and password_file", s.Name)
+		if s.PasswordFile == "" && s.BearerTokenFile == "" && s.ClientCertificate == "" {
+			return fmt.Errorf("sender %s has no credential: give it bearer_token_file, username and password_file, or client_certificate", s.Name)
 		}
 	}
 	return nil
@@ -30,7 +31,7 @@ func CheckAuth(cfg *config.Config, anonymous bool) error {
 func callers(cfg *config.Config, now func() time.Time) []caller {
 	var all []caller
 	for _, s := range cfg.Senders {
-		c := caller{identity: identity{s.Name, Sender}, username: s.Username}
+		c := caller{identity: identity{s.Name, Sender}, username: s.Username, certificate: s.ClientCertificate}
 		if s.PasswordFile != "" {
 			c.password = &secretFile{path: s.PasswordFile, now: now}
 		}
@@ -47,10 +48,15 @@ func callers(cfg *config.Config, now func() time.Time) []caller {
 	return all
 }
 
-// CheckWebConfig reads exporter-toolkit's file and refuses what would break the door; an empty path is fine.
-func CheckWebConfig(path string) error {
-	if path == "" {
+// CheckWebConfig reads exporter-toolkit's file and refuses what would break the door. An empty path is fine unless a
+// sender is known by its client certificate.
+func CheckWebConfig(path string, cfg *config.Config) error {
+	certified := slices.IndexFunc(cfg.Senders, func(s config.Sender) bool { return s.ClientCertificate != "" })
+	if path == "" && certified < 0 {
 		return nil
+	}
+	if path == "" {
+		return noCertificates(cfg.Senders[certified])
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -59,6 +65,9 @@ func CheckWebConfig(path string) error {
 	var file struct {
 		Users     map[string]any `yaml:"basic_auth_users"`
 		RateLimit map[string]any `yaml:"rate_limit"`
+		TLS       struct {
+			ClientAuth string `yaml:"client_auth_type"`
+		} `yaml:"tls_server_config"`
 	}
 	if err := yaml.Unmarshal(raw, &file); err != nil {
 		return fmt.Errorf("read the web configuration %s: %w", path, err)
@@ -69,9 +78,16 @@ func CheckWebConfig(path string) error {
 			"give each sender its username and password_file under `senders` in astern.yaml", path)
 	case len(file.RateLimit) > 0:
 		return fmt.Errorf("%s: rate_limit answers 429, after which Alertmanager does not come again in time: leave it out, the door bounds itself with 503", path)
+	case certified >= 0 && file.TLS.ClientAuth != "RequireAndVerifyClientCert" && file.TLS.ClientAuth != "VerifyClientCertIfGiven":
+		return noCertificates(cfg.Senders[certified])
 	}
 	if err := toolkit.Validate(path); err != nil {
 		return fmt.Errorf("read the web configuration %s: %w", path, err)
 	}
 	return nil
+}
+
+func noCertificates(s config.Sender) error {
+	return fmt.Errorf("sender %s is known by its client certificate, and none is verified: "+
+		"set client_ca_file and client_auth_type: VerifyClientCertIfGiven (or RequireAndVerifyClientCert) in --web.config.file", s.Name)
 }

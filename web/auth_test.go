@@ -227,13 +227,26 @@ func TestAWebConfigurationThatWouldBreakTheDoorIsRefused(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 		return path
 	}
-	require.NoError(t, CheckWebConfig(""))
-	require.NoError(t, CheckWebConfig(write("http_server_config: {http2: true}\n")))
-	require.ErrorContains(t, CheckWebConfig(write("basic_auth_users: {x: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}\n")), "lock out")
-	require.ErrorContains(t, CheckWebConfig(write("rate_limit: {burst: 1, interval: 1s}\n")), "429")
-	require.ErrorContains(t, CheckWebConfig(write("tls: {}\n")), "web.yml")
-	require.ErrorContains(t, CheckWebConfig(write("tls_server_config: {cert_file: none, key_file: none}\n")), "web.yml")
-	require.ErrorContains(t, CheckWebConfig(filepath.Join(dir, "none")), "none")
+	none := config.Config{}
+	require.NoError(t, CheckWebConfig("", &none))
+	require.NoError(t, CheckWebConfig(write("http_server_config: {http2: true}\n"), &none))
+	require.ErrorContains(t, CheckWebConfig(write("basic_auth_users: {x: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}\n"), &none), "lock out")
+	require.ErrorContains(t, CheckWebConfig(write("rate_limit: {burst: 1, interval: 1s}\n"), &none), "429")
+	require.ErrorContains(t, CheckWebConfig(write("tls: {}\n"), &none), "web.yml")
+	require.ErrorContains(t, CheckWebConfig(write("tls_server_config: {cert_file: none, key_file: none}\n"), &none), "web.yml")
+	require.ErrorContains(t, CheckWebConfig(filepath.Join(dir, "none"), &none), "none")
+
+	certified := config.Config{Senders: []config.Sender{{Name: "am-mtls", ClientCertificate: "am"}}}
+	require.ErrorContains(t, CheckWebConfig("", &certified), "none is verified")
+	newAuthority(t, dir, "ca")
+	for kind, fine := range map[string]bool{"RequireAndVerifyClientCert": true, "VerifyClientCertIfGiven": true, "RequireAnyClientCert": false, "RequestClientCert": false} {
+		err := CheckWebConfig(write("tls_server_config: {cert_file: ca.crt, key_file: ca.key, client_ca_file: ca.crt, client_auth_type: "+kind+"}\n"), &certified)
+		if fine {
+			require.NoError(t, err, kind)
+		} else {
+			require.ErrorContains(t, err, "none is verified", kind)
+		}
+	}
 
 	f := newFixture(t)
 	o := f.options

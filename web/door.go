@@ -111,7 +111,6 @@ func (d *door) deliver(ctx context.Context, body []byte, who identity) (Receipt,
 	answer := Receipt{header("Receipt"), len(n.Alerts), map[string]int{}}
 	for _, decision := range stored.Decisions {
 		answer.Decisions[decision.Kind]++
-		d.metrics.alerts.WithLabelValues(decision.Kind).Inc()
 	}
 	return answer, nil
 }

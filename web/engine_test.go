@@ -20,4 +20,6 @@ func (tmpEngine) Receive(_ context.Context, n engine.Notification) (engine.Recei
 }
 func (tmpEngine) Ready(context.Context) error { return nil }
 
+func (tmpEngine) Status(context.Context) (engine.Status, error) { return engine.Status{}, nil }
+
 func newEngine(t testing.TB, now func() time.Time) hands { return tmpEngine{} }

@@ -34,7 +34,7 @@ func (s *Server) incident(ctx context.Context, c call) (IncidentAnswer, error) {
 	id := c.params["id"]
 	if !c.query.Has("wait") {
 		i, events, err := s.engine.Incident(ctx, id)
-		return incidentAnswer(i, events, err)
+		return s.incidentAnswer(i, events, err)
 	}
 	seen, err := c.number("wait", 0, math.MaxInt32)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Server) await(ctx context.Context, id string, seen int) (IncidentAnswer
 		i, events, err := s.engine.Incident(ctx, id)
 		if err != nil || i.Version > seen || waited {
 			forget()
-			return incidentAnswer(i, events, err)
+			return s.incidentAnswer(i, events, err)
 		}
 		select {
 		case <-changed:
@@ -72,11 +72,11 @@ func (s *Server) await(ctx context.Context, id string, seen int) (IncidentAnswer
 	}
 }
 
-func incidentAnswer(i incident.Incident, events []incident.Event, err error) (IncidentAnswer, error) {
+func (s *Server) incidentAnswer(i incident.Incident, events []incident.Event, err error) (IncidentAnswer, error) {
 	if err != nil {
 		return IncidentAnswer{}, err
 	}
-	a := IncidentAnswer{Header: header("Incident"), Incident: i, Events: make([]Event, len(events))}
+	a := IncidentAnswer{Header: header("Incident"), Incident: i, Events: make([]Event, len(events)), Progress: s.engine.Progress(i.ID)}
 	for n, e := range events {
 		fact, err := incident.EncodeFact(e.Fact)
 		if err != nil {

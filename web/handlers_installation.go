@@ -93,18 +93,22 @@ func (s *Server) reload(ctx context.Context, p engine.Person, _ call, _ struct{}
 	return done("reloaded"), nil
 }
 
+// ready is about taking notifications in. A reload that failed is told here and no reason to send them elsewhere: the
+// last good configuration is in force.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
-	err := error(nil)
-	if s.draining() {
-		err = engine.ErrDraining
-	} else {
+	err := engine.ErrDraining
+	if !s.draining() {
 		err = s.engine.Ready(ctx)
 	}
 	if err != nil {
 		text(w, http.StatusServiceUnavailable, "astern is not ready: "+err.Error()+"\n")
 		return
 	}
-	text(w, http.StatusOK, "astern is ready\n")
+	body := "astern is ready\n"
+	if status, err := s.engine.Status(ctx); err == nil && status.ReloadError != "" {
+		body += "\nthe last reload failed; the configuration before it is in force:\n" + status.ReloadError + "\n"
+	}
+	text(w, http.StatusOK, body)
 }

@@ -34,20 +34,23 @@ func (s *Server) hold(ctx context.Context, p engine.Person, c call, in HoldReque
 }
 
 func (s *Server) releases(ctx context.Context, c call) (List[Release], error) {
-	var targets []engine.TargetStatus
-	var err error
-	if name := c.query.Get("target"); name != "" {
-		var one engine.TargetStatus
-		one, err = s.engine.Target(ctx, name)
-		targets = []engine.TargetStatus{one}
-	} else {
-		targets, err = s.engine.Targets(ctx)
-	}
-	if err != nil {
-		return List[Release]{}, err
+	names := []string{c.query.Get("target")}
+	if names[0] == "" {
+		targets, err := s.engine.Targets(ctx)
+		if err != nil {
+			return List[Release]{}, err
+		}
+		names = nil
+		for _, t := range targets {
+			names = append(names, t.Name)
+		}
 	}
 	var all []Release
-	for _, t := range targets {
+	for _, name := range names {
+		t, err := s.engine.Target(ctx, name)
+		if err != nil {
+			return List[Release]{}, err
+		}
 		for i, r := range slices.Backward(t.Releases) {
 			all = append(all, Release{t.Name, i == len(t.Releases)-1, r})
 		}

@@ -12,6 +12,7 @@ type hands interface {
 	Receive(ctx context.Context, n engine.Notification) (engine.Receipt, error)
 	Incidents(ctx context.Context, f incident.HeadFilter) ([]incident.Head, error)
 	Incident(ctx context.Context, id string) (incident.Incident, []incident.Event, error)
+	Progress(id string) string
 	Watch(id string) (changed <-chan struct{}, stop func())
 	Preview(ctx context.Context, target string) (engine.Preview, error)
 	Rollback(ctx context.Context, p engine.Person, target, reason, planHash string) (id string, err error)

@@ -56,6 +56,7 @@ type Server struct {
 	drain   sync.Once
 	drained chan struct{}
 	mu      sync.Mutex
+	stopped bool
 	serving []*http.Server
 }
 
@@ -86,7 +87,7 @@ func (s *Server) Configure(cfg *config.Config) error {
 	if err := CheckAuth(cfg, s.options.Anonymous); err != nil {
 		return err
 	}
-	if err := CheckWebConfig(s.options.WebConfigFile); err != nil {
+	if err := CheckWebConfig(s.options.WebConfigFile, cfg); err != nil {
 		return err
 	}
 	a, err := newAccess(callers(cfg, s.now), s.options.Anonymous)
@@ -108,15 +109,25 @@ func (s *Server) Serve(l net.Listener) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          zap.NewStdLog(s.log),
 	}
-	s.mu.Lock()
-	s.serving = append(s.serving, server)
-	s.mu.Unlock()
+	if !s.serves(server) {
+		return l.Close()
+	}
 	none := []string{}
 	err := toolkit.Serve(l, server, &toolkit.FlagConfig{WebListenAddresses: &none, WebConfigFile: &s.options.WebConfigFile}, slog.New(slogToZap{s.log}))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+// serves takes a server among those that Shutdown ends; after Shutdown there are none.
+func (s *Server) serves(server *http.Server) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.serving = append(s.serving, server)
+	}
+	return !s.stopped
 }
 
 // Drain makes the door and /-/ready answer 503 from now on and ends waiting requests; all else goes on.
@@ -136,6 +147,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stopped = true
 	var errs []error
 	for _, server := range s.serving {
 		errs = append(errs, server.Shutdown(ctx))
