@@ -40,7 +40,8 @@ func Family() actions.Family {
 //
 // Exit code 0 is success. Any other fails the attempt, which is repeated as the step's retry says. What the program
 // prints is recorded, 64 KiB at most. When the time is over the program and all its children get SIGTERM, two seconds
-// later SIGKILL; children that it leaves behind are ended, too.
+// later SIGKILL; children that it leaves behind are ended, too. A program that did not end by itself leaves a doubt: it
+// runs again only when verify says that its effect is not there.
 type Exec struct {
 	// Argv is the program, by its absolute path, and its arguments.
 	Argv []actions.Arg `yaml:"argv"`

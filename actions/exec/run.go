@@ -23,10 +23,13 @@ const (
 	grace     = 2 * time.Second // between SIGTERM and SIGKILL
 )
 
-// Run runs the program once.
+// Run runs the program once. A further attempt asks verify first: an effect that is there is not made again.
 func (e *Exec) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
 	if err := e.Validate(); err != nil {
 		return actions.Result{}, actions.Permanent(err)
+	}
+	if env.Attempt > 1 && len(e.Verification) > 0 && e.Verify(ctx, env) == nil {
+		return actions.Result{Summary: fmt.Sprintf("%s: its effect was there already", e.Argv[0])}, nil
 	}
 	ran, err := e.program(ctx, env, e.Argv)
 	did := actions.Result{Output: ran.output, Outputs: Outputs{ran.code, ran.stdout},
@@ -128,13 +131,21 @@ func (e *Exec) judge(ctx context.Context, program string, cmd *exec.Cmd, err err
 	case cmd.ProcessState == nil:
 		return fmt.Errorf("start %s: %w", program, err)
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s was ended: %w", program, ctx.Err())
+		return e.doubt(fmt.Errorf("%s was ended: %w", program, ctx.Err()))
 	case errors.Is(err, exec.ErrWaitDelay):
-		return fmt.Errorf("%s left children behind that kept its output open; they were ended", program)
+		return e.doubt(fmt.Errorf("%s left children behind that kept its output open; they were ended", program))
 	case errors.As(err, &exit) && exit.Exited():
 		return nil
 	}
-	return fmt.Errorf("%s: %w", program, err)
+	return e.doubt(fmt.Errorf("%s: %w", program, err))
+}
+
+// doubt: what a program did before it was ended, nobody knows.
+func (e *Exec) doubt(err error) error {
+	if e.Reads {
+		return err
+	}
+	return actions.Doubtful(err)
 }
 
 func (e *Exec) environ() (environ, secrets []string, err error) {

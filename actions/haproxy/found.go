@@ -15,25 +15,23 @@ func digest(facts []string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// found covers which servers each process has and where they are, the weights that stay, and the weights to be left.
-//
-// A step that was cut in the middle must find itself again, or it could never be finished: so of the listed servers only
-// the one written last counts, in the processes that are not done yet. Its weight stays what it was until a process is done.
+// found covers which servers each process has, where they are, and their weights. With Continues the weights that the step
+// sets are left out: an earlier step of the same plan changes them.
 func (w *Weights) found(views []view) string {
-	last := w.Weights[len(w.Weights)-1].Server
 	var facts []string
 	for _, v := range views {
 		for _, s := range v.servers {
 			facts = append(facts, fmt.Sprintf("%s has %s/%s at %s", v.socket, w.Backend, s.name, s.address))
-			if !slices.ContainsFunc(w.Weights, func(to ServerWeight) bool { return to.Server == s.name }) {
-				facts = append(facts, fmt.Sprintf("%s keeps %s/%s at weight %d", v.socket, w.Backend, s.name, s.weight))
+			if !w.Continues || !w.sets(s.name) {
+				facts = append(facts, fmt.Sprintf("%s has %s/%s at weight %d", v.socket, w.Backend, s.name, s.weight))
 			}
-		}
-		if s, known := v.server(last); known && !w.whole(v) {
-			facts = append(facts, fmt.Sprintf("%s/%s is to leave weight %d", w.Backend, last, s.weight))
 		}
 	}
 	return digest(facts)
+}
+
+func (w *Weights) sets(server string) bool {
+	return slices.ContainsFunc(w.Weights, func(to ServerWeight) bool { return to.Server == server })
 }
 
 // found covers which servers each process has and where they are. Weights and states are left out: an earlier step of the

@@ -34,6 +34,9 @@ type Weights struct {
 	// Weights are set in this order: name the server that is to take the traffic first. Servers of the backend that are
 	// not listed keep their weight.
 	Weights []ServerWeight `yaml:"weights"`
+	// Continues says that an earlier step of the same procedure sets these weights, too, such as the first half of a
+	// switch in two stages: that they changed since the plan was made is then no surprise.
+	Continues bool `yaml:"continues,omitempty"`
 }
 
 // ServerWeight is the weight one server is to have.

@@ -134,7 +134,7 @@ func checkHeader(name, value string) error {
 	case !httpguts.ValidHeaderFieldName(name):
 		return fmt.Errorf("headers: %q is no name of a header", name)
 	case slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)):
-		return fmt.Errorf("headers: %s is not for a step to set; credentials belong in connections.http.<name>.http_config", name)
+		return fmt.Errorf("headers: %s is not for a step to set; credentials belong in connections.http.<name>.http_config", http.CanonicalHeaderKey(name))
 	case !httpguts.ValidHeaderFieldValue(value):
 		return fmt.Errorf("headers: the value of %s holds characters that end a header", name)
 	}

@@ -14,7 +14,7 @@ import (
 	"astern.dev/astern/actions/client"
 )
 
-// Run sends the request once. An attempt that may have had its effect is repeated only where that does no harm.
+// Run sends the request once. A further attempt asks verify first: an effect that is there is not made again.
 func (r *Request) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
 	if err := r.Validate(); err != nil {
 		return actions.Result{}, actions.Permanent(err)
@@ -22,6 +22,9 @@ func (r *Request) Run(ctx context.Context, env actions.Env) (actions.Result, err
 	h, err := through(env)
 	if err != nil {
 		return actions.Result{}, err
+	}
+	if env.Attempt > 1 && r.changes() && r.Verification != nil && r.ask(ctx, env) == nil {
+		return actions.Result{Summary: r.what() + ": its effect was there already"}, nil
 	}
 	request, err := r.request(env)
 	if err != nil {
@@ -76,21 +79,18 @@ func (r *Request) judge(ctx context.Context, env actions.Env, status int) error 
 	return r.doubt(ctx, env, err)
 }
 
-// doubt asks whether the effect is there, where that can be asked; else nothing may be sent again by itself.
+// doubt is what is left when the request may have had its effect and must not be repeated blindly: verify is asked, else
+// the engine is told that nobody knows.
 func (r *Request) doubt(ctx context.Context, env actions.Env, err error) error {
-	if errors.Is(err, context.Canceled) {
-		return err
-	}
 	if r.Verification != nil {
 		switch asked := r.ask(ctx, env); {
 		case asked == nil:
-			r.succeeded = true
 			return nil
 		case errors.Is(asked, actions.ErrNotDone):
 			return err
 		}
 	}
-	return actions.Permanent(fmt.Errorf("%w; it may have had its effect and is not sent again: look before you repeat it", err))
+	return actions.Doubtful(fmt.Errorf("%w; it may have had its effect", err))
 }
 
 // Verify asks the verify block. Without one, what may be sent again is "not done"; for the rest nobody can tell.

@@ -37,7 +37,7 @@ func Family() actions.Family {
 	return family
 }
 
-// Wait waits until a query holds. The query must answer with exactly one series; none, several, NaN, a gap, a stale sample,
+// Wait waits until a query holds. The query must answer with exactly one series; none, several, NaN, an infinite value, a gap, a stale sample,
 // an answer with warnings and a Prometheus that does not answer are unknown, and unknown never holds.
 type Wait struct {
 	// Query is the PromQL expression.
@@ -211,8 +211,8 @@ func (w *Wait) look(ctx context.Context, from *client.Prometheus, now time.Time)
 
 func (w *Wait) holds(value float64) error {
 	switch {
-	case math.IsNaN(value):
-		return errors.New("unknown: the value is NaN")
+	case math.IsNaN(value) || math.IsInf(value, 0):
+		return fmt.Errorf("unknown: the value is %s", number(value))
 	case w.Above != nil && value <= *w.Above:
 		return fmt.Errorf("%s is not above %s", number(value), number(*w.Above))
 	case w.Below != nil && value >= *w.Below:
