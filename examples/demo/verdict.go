@@ -123,9 +123,10 @@ func further(s *screen, r *rig.Rig, id string, keep bool) {
 	lines := []string{
 		"service       " + r.EntryURL(), "prometheus    " + r.Prometheus.URL + "/alerts", "alertmanager  " + r.Alertmanager.URL,
 		"astern        " + r.Astern.URL, "files         " + r.Dir, "",
-		"export ASTERN_SERVER=" + r.Astern.URL,
-		"bin/astern incidents show " + id + " --token-file=" + r.Dir + "/on-call.token",
-		"bin/astern plan " + target + " --token-file=" + r.Dir + "/on-call.token",
+		"export ASTERN_SERVER=" + r.Astern.URL + " ASTERN_TOKEN_FILE=" + r.Dir + "/on-call.token",
+		"bin/astern incidents show " + id,
+		"bin/astern targets",
+		"bin/astern plan " + target,
 	}
 	s.text(strings.Join(lines, "\n"))
 }
