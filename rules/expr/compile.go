@@ -55,11 +55,11 @@ func (c *compilation) program(want Kind) *Program {
 		c.report(0, width(c.text), "cel/type", fmt.Sprintf("want %s, this gives %s", want, got), "")
 		return nil
 	}
-	whole, ok := c.inline(checked)
+	whole, uses, ok := c.inline(checked)
 	if !ok {
 		return nil
 	}
-	p := &Program{source: c.text, env: c.cel, ast: whole, kind: kindOf(checked.OutputType()), want: want}
+	p := &Program{source: c.text, env: c.cel, ast: whole, kind: kindOf(checked.OutputType()), uses: uses}
 	p.roots = roots(whole.NativeRep().Expr())
 	p.trusted = !slices.ContainsFunc(origins(whole.NativeRep().Expr()), func(root string) bool { return root != "target" })
 	if !c.bounded(p) {
@@ -141,30 +141,41 @@ func (s sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstN
 	return nil
 }
 
-// inline puts the definitions in place of their names, so that a program is one tree.
-func (c *compilation) inline(checked *cel.Ast) (*cel.Ast, bool) {
+// inline puts the definitions in place of their names, so that a program is one tree. It tells the names it put in.
+func (c *compilation) inline(checked *cel.Ast) (whole *cel.Ast, uses []string, ok bool) {
 	size, used := c.used(checked)
 	if size > maxNodes {
 		c.report(0, width(c.text), "cel/size", fmt.Sprintf("with its variables put in, this is larger than %d parts", maxNodes), "")
-		return nil, false
+		return nil, nil, false
 	}
 	if len(used) == 0 {
-		return checked, true
+		return checked, nil, true
 	}
 	for _, d := range used {
-		for _, root := range d.roots {
-			if !slices.Contains(c.scope.roots, root) {
-				c.report(c.find(d.name, 0), width(d.name), "cel/variable", fmt.Sprintf("the variable %q reads %s, which is not known here", d.name, root), "known here: "+strings.Join(c.scope.roots, ", "))
-				return nil, false
-			}
+		if !c.knows(d) {
+			return nil, nil, false
 		}
+		uses = append(append(uses, d.name), d.uses...)
 	}
 	whole, issues := c.optimize(checked, used)
 	if issues.Err() != nil {
 		c.report(0, width(c.text), "cel/variable", issues.Err().Error(), "")
-		return nil, false
+		return nil, nil, false
 	}
-	return whole, true
+	slices.Sort(uses)
+	return whole, slices.Compact(uses), true
+}
+
+// knows says whether all that a variable reads is known in this scope; if not, that is reported where it is named.
+func (c *compilation) knows(d *definition) bool {
+	for _, root := range d.roots {
+		if !slices.Contains(c.scope.roots, root) {
+			c.report(c.find(d.name, 0), width(d.name), "cel/variable", fmt.Sprintf("the variable %q reads %s, which is not known here", d.name, root),
+				"known here: "+strings.Join(c.scope.roots, ", "))
+			return false
+		}
+	}
+	return true
 }
 
 func (c *compilation) optimize(checked *cel.Ast, used []*definition) (*cel.Ast, *cel.Issues) {

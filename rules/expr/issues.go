@@ -83,11 +83,11 @@ func sayingSyntax(message string) string {
 }
 
 func (c *compilation) sayUndeclared(name string, at int) saying {
-	s := saying{at, width(name), "cel/undeclared", fmt.Sprintf("undeclared reference to %q", name), Near(name, c.scope.names())}
+	s := saying{at, width(name), "cel/undeclared", fmt.Sprintf("undeclared reference to %q", name), Near(name, c.scope.Names())}
 	switch {
 	case slices.Contains(rootNames(), name):
 		s.message = fmt.Sprintf("%q is not known here", name)
-		s.hint = "known here: " + strings.Join(c.scope.names(), ", ")
+		s.hint = "known here: " + strings.Join(c.scope.Names(), ", ")
 	case strings.HasPrefix(string([]rune(c.text)[min(at, len([]rune(c.text))):]), "(") || c.calls(name, at):
 		s.at = c.find(name, max(at-len([]rune(name)), 0))
 		s.message, s.hint = fmt.Sprintf("there is no function %q", name), Near(name, functions(c.cel))

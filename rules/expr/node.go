@@ -180,7 +180,7 @@ func (n *Node) Bool() bool {
 // OneOf is one of the given words; anything else is reported with the near ones. Absent, it is "".
 func (n *Node) OneOf(words ...string) string {
 	s := n.Str()
-	if s == "" || slices.Contains(words, s) {
+	if s == "" && !n.IsString() || slices.Contains(words, s) {
 		return s
 	}
 	n.Report("yaml/word", fmt.Sprintf("%q is not one of %s", s, strings.Join(words, ", ")), Near(s, words))
@@ -201,17 +201,18 @@ func (n *Node) Identifier() string {
 
 // Report tells a mistake at this node.
 func (n *Node) Report(code, message, hint string) {
-	n.file.add(n.diagnostic(code, message, hint))
+	n.file.add(n.Diagnostic(code, message, hint))
 }
 
 // Warn tells what looks like a mistake but can be used.
 func (n *Node) Warn(code, message, hint string) {
-	d := n.diagnostic(code, message, hint)
+	d := n.Diagnostic(code, message, hint)
 	d.Warning = true
 	n.file.add(d)
 }
 
-func (n *Node) diagnostic(code, message, hint string) Diagnostic {
+// Diagnostic is a mistake at this node that is not reported to its file: for what is found once files are read.
+func (n *Node) Diagnostic(code, message, hint string) Diagnostic {
 	y, w := n.yaml, 0
 	if !n.Exists() && n.under != nil {
 		y = n.under

@@ -10,7 +10,7 @@ import (
 // within is a mistake inside a string's value, at so many characters from its beginning.
 func (n *Node) within(at, width int, code, message, hint string) Diagnostic {
 	line, column := n.place(at)
-	d := n.diagnostic(code, message, hint)
+	d := n.Diagnostic(code, message, hint)
 	d.Line, d.Column, d.Source = line, column, n.file.line(line)
 	d.Width = max(min(width, len([]rune(d.Source))-column+1), 1)
 	return d

@@ -21,8 +21,8 @@ type Program struct {
 	ast     *cel.Ast
 	fast    cel.Program
 	kind    Kind
-	want    Kind
 	roots   []string
+	uses    []string
 	trusted bool
 	limited bool // its cost is counted while it runs
 
@@ -39,6 +39,9 @@ func (p *Program) Kind() Kind { return p.kind }
 
 // Roots are the variables it reads, such as "alert".
 func (p *Program) Roots() []string { return slices.Clone(p.roots) }
+
+// Uses are the `variables` put into it, those of its variables among them.
+func (p *Program) Uses() []string { return slices.Clone(p.uses) }
 
 // Trusted says that its value is made of the target's own words and constants alone.
 func (p *Program) Trusted() bool { return p.trusted }

@@ -25,6 +25,8 @@ func (t *Template) CheckPromQL() Diagnostics {
 		switch {
 		case p.prog == nil:
 			scan.over(p.text)
+		case scan.escaped:
+			t.node.file.add(t.node.within(p.at, width(p.text), "promql/escaped", "a value stands right behind a backslash", `write the backslash twice, or leave it out`))
 		case p.prog.trusted:
 		case scan.quote == 0:
 			t.node.file.add(t.node.within(p.at, width(p.text), "promql/unquoted", "a value from outside stands outside of quotes", `write "${…}" in the query`))
@@ -44,6 +46,8 @@ func EscapePromQL(parts []Part) (string, error) {
 		switch {
 		case !p.Value || !p.Hostile() && scan.quote == 0:
 			scan.over(text)
+		case scan.escaped:
+			return "", errors.New("a value stands right behind a backslash, which would change its meaning")
 		case scan.quote == 0:
 			return "", fmt.Errorf("%q comes from outside and stands outside of quotes: write \"${…}\" in the query", short(text))
 		case scan.quote == '`' && (p.Hostile() || strings.Contains(text, "`")):

@@ -24,6 +24,7 @@ type definition struct {
 	name  string
 	ast   *cel.Ast
 	roots []string
+	uses  []string
 	size  int
 }
 
@@ -56,8 +57,8 @@ func rootTypes() map[string]*types.Type {
 	}
 }
 
-// names are what an expression of the scope may say.
-func (s Scope) names() []string {
+// Names are the variables that an expression of the scope may say.
+func (s Scope) Names() []string {
 	all := slices.Clone(s.roots)
 	for _, d := range s.known {
 		all = append(all, d.name)

@@ -186,17 +186,23 @@ func (t *Template) Trusted() bool {
 	return !slices.ContainsFunc(t.programs(), func(p *Program) bool { return !p.trusted })
 }
 
-// Roots are the variables it reads.
+// Roots are the variables it reads, such as "alert".
 func (t *Template) Roots() []string {
+	return t.gather(func(p *Program) []string { return p.roots })
+}
+
+// Uses are the `variables` put into it.
+func (t *Template) Uses() []string {
+	return t.gather(func(p *Program) []string { return p.uses })
+}
+
+func (t *Template) gather(of func(*Program) []string) []string {
 	var all []string
 	for _, p := range t.programs() {
-		for _, root := range p.roots {
-			if !slices.Contains(all, root) {
-				all = append(all, root)
-			}
-		}
+		all = append(all, of(p)...)
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (t *Template) programs() []*Program {
@@ -290,4 +296,20 @@ func (t *Template) partsBy(eval func(*Program) (any, error)) ([]Part, error) {
 		parts[i] = Part{Text: text, Value: true, Trusted: p.prog.trusted}
 	}
 	return parts, nil
+}
+
+// Text renders the template for people: what a stranger's words hide is made visible.
+func (t *Template) Text(v Vars) (string, error) {
+	parts, err := t.Parts(v)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		if p.Hostile() {
+			p.Text = EscapeText(p.Text)
+		}
+		b.WriteString(p.Text)
+	}
+	return b.String(), nil
 }

@@ -57,7 +57,7 @@ func origins(x ast.Expr) []string {
 
 // shadowed finds a comprehension whose item has the name of a variable, and its place in characters.
 func shadowed(checked *cel.Ast, scope Scope) (string, int) {
-	taken, name, at := append(scope.names(), rootNames()...), "", 0
+	taken, name, at := append(scope.Names(), rootNames()...), "", 0
 	info := checked.NativeRep().SourceInfo()
 	visit(checked.NativeRep().Expr(), func(x ast.Expr) {
 		if x.Kind() != ast.ComprehensionKind {

@@ -1,0 +1,97 @@
+package rules
+
+import (
+	"errors"
+	"strings"
+
+	"astern.dev/astern/rules/expr"
+)
+
+// Set is all rules of a configuration. It is immutable and safe for concurrent use.
+type Set struct {
+	rules  []*Rule
+	byName map[string]*Rule
+}
+
+// Match is one rule that an alert matches.
+type Match struct{ Rule *Rule }
+
+// Reason says for one rule whether an alert matches it, and why not.
+type Reason struct {
+	Rule    *Rule
+	Matched bool
+	// Why is "matched", "false", "label x is missing", or what went wrong while evaluating.
+	Why string
+	// Missing is the path of what the alert does not have, such as alert.labels.x.
+	Missing string
+	// Failed says that the rule could not be evaluated at all: neither matched nor judged.
+	Failed bool
+}
+
+// ownPrefix begins the names of astern's own alerts: acting on them would be acting on oneself.
+const ownPrefix = "Astern"
+
+// Own says whether an alert is one of astern's own; no rule ever matches it.
+func Own(labels map[string]string) bool { return strings.HasPrefix(labels["alertname"], ownPrefix) }
+
+// Rules are all rules in the order of their files' names, then as written.
+func (s *Set) Rules() []*Rule { return s.rules }
+
+// Rule finds a rule by its name.
+func (s *Set) Rule(name string) (*Rule, bool) { r, ok := s.byName[name]; return r, ok }
+
+// Match gives the rules whose `when` is true for the alert, in order. A rule that needs what the alert does not have
+// does not match; Explain says so.
+func (s *Set) Match(v expr.Vars) []Match {
+	matches, _ := s.Judge(v)
+	return matches
+}
+
+// Judge is Match with the rules that could not be evaluated; a missing label is no failure.
+func (s *Set) Judge(v expr.Vars) (matches []Match, failed []Reason) {
+	if Own(v.Alert.Labels) {
+		return nil, nil
+	}
+	b := expr.Bind(v)
+	for _, r := range s.candidates(b) {
+		switch holds, err := r.when.Holds(b); {
+		case holds:
+			matches = append(matches, Match{r})
+		case err != nil:
+			if reason := r.reason(err); reason.Failed {
+				failed = append(failed, reason)
+			}
+		}
+	}
+	return matches, failed
+}
+
+// candidates are the rules that may match, in order. An index over the rules' trees can narrow them here.
+func (s *Set) candidates(*expr.Bound) []*Rule { return s.rules }
+
+// Explain says for every rule whether it matches the alert, or why not.
+func (s *Set) Explain(v expr.Vars) []Reason {
+	reasons := make([]Reason, len(s.rules))
+	b := expr.Bind(v)
+	for i, r := range s.rules {
+		switch holds, err := r.when.Holds(b); {
+		case Own(v.Alert.Labels):
+			reasons[i] = Reason{Rule: r, Why: "one of astern's own alerts: no rule acts on them"}
+		case holds:
+			reasons[i] = Reason{Rule: r, Matched: true, Why: "matched"}
+		case err != nil:
+			reasons[i] = r.reason(err)
+		default:
+			reasons[i] = Reason{Rule: r, Why: "false"}
+		}
+	}
+	return reasons
+}
+
+func (r *Rule) reason(err error) Reason {
+	var missing *expr.Missing
+	if errors.As(err, &missing) {
+		return Reason{Rule: r, Why: missing.Error(), Missing: missing.Path}
+	}
+	return Reason{Rule: r, Why: err.Error(), Failed: true}
+}
