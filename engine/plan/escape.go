@@ -4,28 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"astern.dev/astern/rules/expr"
 )
-
-// part is a piece of a rendered text: what the author wrote, or what `${…}` put in.
-type part struct {
-	text string
-	// value says that `${…}` put it in; trusted that the value is the target's own, never a stranger's.
-	value, trusted bool
-}
-
-func (p part) hostile() bool { return p.value && !p.trusted }
 
 // escape joins the parts of a text, each value escaped for the place. What no escaping makes safe is an error: a
 // value that would choose a host, an option or the query itself.
-func escape(where place, parts []part) (string, error) {
+func escape(where place, parts []expr.Part) (string, error) {
 	switch where {
 	case asPromQL:
-		return escapePromQL(parts)
+		return expr.EscapePromQL(parts)
 	case asURL:
 		return escapeURL(parts)
 	case asArg:
@@ -33,10 +25,10 @@ func escape(where place, parts []part) (string, error) {
 	case asText:
 		return concat(parts, visible), nil
 	}
-	return concat(parts, func(p part) string { return p.text }), nil
+	return concat(parts, func(p expr.Part) string { return p.Text }), nil
 }
 
-func concat(parts []part, of func(part) string) string {
+func concat(parts []expr.Part, of func(expr.Part) string) string {
 	var b strings.Builder
 	for _, p := range parts {
 		b.WriteString(of(p))
@@ -44,112 +36,35 @@ func concat(parts []part, of func(part) string) string {
 	return b.String()
 }
 
-// escapePromQL puts values inside the quotes that the author wrote. Inside a regular expression a stranger's value
-// matches itself and nothing else. Outside of quotes only the target's own words may stand.
-func escapePromQL(parts []part) (string, error) {
-	var b strings.Builder
-	var scan promQLScan
-	for _, p := range parts {
-		text := p.text
-		switch {
-		case p.hostile() && scan.quote == 0:
-			return "", fmt.Errorf("%q comes from outside and stands outside of quotes: write \"${…}\" in the query", short(p.text))
-		case p.value && scan.quote == '`' && strings.Contains(text, "`"):
-			return "", errors.New("a value with a backquote cannot stand inside backquotes: use double quotes in the query")
-		case p.value && scan.quote != 0:
-			text = quotedPromQL(text, scan.quote, p.hostile() && scan.regexp)
-		default:
-			scan.over(text)
-		}
-		b.WriteString(text)
-	}
-	return b.String(), nil
-}
-
-func quotedPromQL(text string, quote byte, literally bool) string {
-	if literally {
-		text = regexp.QuoteMeta(text)
-	}
-	if quote == '`' {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '\\':
-			b.WriteString(`\\`)
-		case r == '"' || r == '\'' || r < 0x20 || r == 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// promQLScan knows whether a place in a query is inside quotes, and whether those hold a regular expression.
-type promQLScan struct {
-	quote           byte
-	regexp, comment bool
-	escaped         bool
-	before          [2]byte // the last two bytes outside of quotes that are no spaces
-}
-
-func (s *promQLScan) over(text string) {
-	for i := range len(text) {
-		s.next(text[i])
-	}
-}
-
-func (s *promQLScan) next(c byte) {
-	switch {
-	case s.comment:
-		s.comment = c != '\n'
-	case s.quote != 0 && s.escaped:
-		s.escaped = false
-	case s.quote != 0 && c == '\\' && s.quote != '`':
-		s.escaped = true
-	case s.quote != 0 && c == s.quote:
-		s.quote, s.before = 0, [2]byte{}
-	case s.quote != 0:
-	case c == '#':
-		s.comment = true
-	case c == '"' || c == '\'' || c == '`':
-		s.quote, s.regexp = c, s.before == [2]byte{'=', '~'} || s.before == [2]byte{'!', '~'}
-	case c != ' ' && c != '\n' && c != '\t' && c != '\r':
-		s.before = [2]byte{s.before[1], c}
-	}
-}
-
 // escapeURL makes each value one part of the address. The target's own value may stand at the start as it is.
 // A stranger's value can neither choose the host nor leave its place in the path.
-func escapeURL(parts []part) (string, error) {
+func escapeURL(parts []expr.Part) (string, error) {
 	start := ""
-	if len(parts) > 0 && parts[0].trusted {
-		start, parts = parts[0].text, parts[1:]
+	if len(parts) > 0 && parts[0].Trusted {
+		start, parts = parts[0].Text, parts[1:]
 	}
-	render := func(of func(part) string) string {
-		return start + concat(parts, func(p part) string {
-			if !p.value {
-				return p.text
+	render := func(of func(expr.Part) string) string {
+		return start + concat(parts, func(p expr.Part) string {
+			if !p.Value {
+				return p.Text
 			}
 			return of(p)
 		})
 	}
-	address := render(func(p part) string { return percent(p.text) })
-	if !slices.ContainsFunc(parts, part.hostile) {
+	address := render(func(p expr.Part) string { return percent(p.Text) })
+	if !slices.ContainsFunc(parts, expr.Part.Hostile) {
 		return address, nil
 	}
 	for _, p := range parts {
-		if p.hostile() && p.text == "" {
+		if p.Hostile() && p.Text == "" {
 			return "", errors.New("a part of the address is empty")
 		}
 	}
-	harmless := render(func(p part) string {
-		if p.hostile() {
+	harmless := render(func(p expr.Part) string {
+		if p.Hostile() {
 			return "0"
 		}
-		return percent(p.text)
+		return percent(p.Text)
 	})
 	return address, samePlace(address, harmless)
 }
@@ -187,41 +102,27 @@ func percent(s string) string {
 }
 
 // escapeArg keeps a value inside its argv element: no NUL, never an option by itself, never nothing (S17).
-func escapeArg(parts []part) (string, error) {
-	arg := concat(parts, func(p part) string { return p.text })
+func escapeArg(parts []expr.Part) (string, error) {
+	arg := concat(parts, func(p expr.Part) string { return p.Text })
 	if strings.ContainsRune(arg, 0) {
 		return "", errors.New("an argument cannot hold a NUL character")
 	}
 	for _, p := range parts {
-		if p.hostile() && p.text == "" {
+		if p.Hostile() && p.Text == "" {
 			return "", errors.New("a value from outside is empty")
 		}
 	}
-	first := slices.IndexFunc(parts, func(p part) bool { return p.text != "" })
-	if strings.HasPrefix(arg, "-") && parts[first].hostile() {
+	first := slices.IndexFunc(parts, func(p expr.Part) bool { return p.Text != "" })
+	if strings.HasPrefix(arg, "-") && parts[first].Hostile() {
 		return "", fmt.Errorf("%q comes from outside and would be read as an option: write something before ${…}", short(arg))
 	}
 	return arg, nil
 }
 
 // visible shows what a stranger's text hides: control characters, line ends, overrides of the reading direction.
-func visible(p part) string {
-	if !p.hostile() {
-		return p.text
+func visible(p expr.Part) string {
+	if !p.Hostile() {
+		return p.Text
 	}
-	const joiner = '\u200d' // part of many emoji
-	var b strings.Builder
-	for _, r := range p.text {
-		switch {
-		case r == '\n':
-			b.WriteString(`\n`)
-		case unicode.IsControl(r):
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case unicode.Is(unicode.Cf, r) && r != joiner, unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
+	return expr.EscapeText(p.Text)
 }

@@ -6,27 +6,29 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"astern.dev/astern/rules/expr"
 )
 
-func said(text string) part    { return part{text: text} }
-func own(text string) part     { return part{text: text, value: true, trusted: true} }
-func strange(text string) part { return part{text: text, value: true} }
+func said(text string) expr.Part    { return expr.Part{Text: text} }
+func own(text string) expr.Part     { return expr.Part{Text: text, Value: true, Trusted: true} }
+func strange(text string) expr.Part { return expr.Part{Text: text, Value: true} }
 
 func TestPromQLValuesStayInsideQuotes(t *testing.T) {
 	for _, c := range []struct {
-		parts []part
+		parts []expr.Part
 		want  string
 	}{
-		{[]part{said(`up{a="`), strange(`x"} or up{b="`), said(`"}`)}, `up{a="x\x22} or up{b=\x22"}`},
-		{[]part{said(`up{a='`), strange(`x'\`), said(`'}`)}, `up{a='x\x27\\'}`},
-		{[]part{said(`up{a="`), strange("x\n.*"), said(`"}`)}, `up{a="x\x0a.*"}`},
-		{[]part{said(`up{a=~"`), strange(`.*`), said(`"}`)}, `up{a=~"\\.\\*"}`},
-		{[]part{said(`up{a !~ "`), strange(`a|b`), said(`"}`)}, `up{a !~ "a\\|b"}`},
-		{[]part{said("up{a=~`x`,b=`"), strange(`.*"`), said("`}")}, "up{a=~`x`,b=`.*\"`}"},
-		{[]part{said(`up{a=~"`), own(`web-.*`), said(`"}`)}, `up{a=~"web-.*"}`},
-		{[]part{said(`rate(up[`), own(`5m`), said(`])`)}, `rate(up[5m])`},
-		{[]part{own(`up{a="`), strange(`"`), said(`"}`)}, `up{a="\x22"}`},
-		{[]part{said(`up{a="\"`), strange(`"`), said(`"}`)}, `up{a="\"\x22"}`},
+		{[]expr.Part{said(`up{a="`), strange(`x"} or up{b="`), said(`"}`)}, `up{a="x\x22} or up{b=\x22"}`},
+		{[]expr.Part{said(`up{a='`), strange(`x'\`), said(`'}`)}, `up{a='x\x27\\'}`},
+		{[]expr.Part{said(`up{a="`), strange("x\n.*"), said(`"}`)}, `up{a="x\n.*"}`},
+		{[]expr.Part{said(`up{a=~"`), strange(`.*`), said(`"}`)}, `up{a=~"\\.\\*"}`},
+		{[]expr.Part{said(`up{a !~ "`), strange(`a|b`), said(`"}`)}, `up{a !~ "a\\|b"}`},
+		{[]expr.Part{said("up{a=~`x`,b=`"), own(`.*"`), said("`}")}, "up{a=~`x`,b=`.*\"`}"},
+		{[]expr.Part{said(`up{a=~"`), own(`web-.*`), said(`"}`)}, `up{a=~"web-.*"}`},
+		{[]expr.Part{said(`rate(up[`), own(`5m`), said(`])`)}, `rate(up[5m])`},
+		{[]expr.Part{own(`up{a="`), strange(`"`), said(`"}`)}, `up{a="\x22"}`},
+		{[]expr.Part{said(`up{a="\"`), strange(`"`), said(`"}`)}, `up{a="\"\x22"}`},
 	} {
 		got, err := escape(asPromQL, c.parts)
 		require.NoError(t, err)
@@ -35,7 +37,7 @@ func TestPromQLValuesStayInsideQuotes(t *testing.T) {
 }
 
 func TestPromQLRefusesWhatQuotesCannotHold(t *testing.T) {
-	for _, parts := range [][]part{
+	for _, parts := range [][]expr.Part{
 		{said(`up > `), strange(`0 or vector(1)`)},
 		{said("up # \"\n"), strange(`x`)},
 		{said(`up # "`), strange(`x`)},
@@ -49,19 +51,19 @@ func TestPromQLRefusesWhatQuotesCannotHold(t *testing.T) {
 
 func TestAnAddressKeepsItsHostAndPlace(t *testing.T) {
 	for _, c := range []struct {
-		parts []part
+		parts []expr.Part
 		want  string
 	}{
-		{[]part{said("http://h/api/"), strange("a/../b?c=d#e&f"), said("/x")}, "http://h/api/a%2F..%2Fb%3Fc%3Dd%23e%26f/x"},
-		{[]part{own("http://blue:8080"), said("/x?y="), strange("1&z=2")}, "http://blue:8080/x?y=1%26z%3D2"},
-		{[]part{own("http://blue:8080"), own("/a b")}, "http://blue:8080%2Fa%20b"},
-		{[]part{said("http://h/"), own("a/b")}, "http://h/a%2Fb"},
+		{[]expr.Part{said("http://h/api/"), strange("a/../b?c=d#e&f"), said("/x")}, "http://h/api/a%2F..%2Fb%3Fc%3Dd%23e%26f/x"},
+		{[]expr.Part{own("http://blue:8080"), said("/x?y="), strange("1&z=2")}, "http://blue:8080/x?y=1%26z%3D2"},
+		{[]expr.Part{own("http://blue:8080"), own("/a b")}, "http://blue:8080%2Fa%20b"},
+		{[]expr.Part{said("http://h/"), own("a/b")}, "http://h/a%2Fb"},
 	} {
 		got, err := escape(asURL, c.parts)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got)
 	}
-	for _, parts := range [][]part{
+	for _, parts := range [][]expr.Part{
 		{strange("http://evil/")},
 		{said("http://"), strange("evil"), said("/x")},
 		{said("http://h"), strange(".evil"), said("/x")},
@@ -79,10 +81,10 @@ func TestAnAddressKeepsItsHostAndPlace(t *testing.T) {
 }
 
 func TestAnArgumentIsNeverAnOption(t *testing.T) {
-	got, err := escape(asArg, []part{said("--service="), strange("a b; $(rm -rf /)")})
+	got, err := escape(asArg, []expr.Part{said("--service="), strange("a b; $(rm -rf /)")})
 	require.NoError(t, err)
 	require.Equal(t, "--service=a b; $(rm -rf /)", got)
-	for _, parts := range [][]part{
+	for _, parts := range [][]expr.Part{
 		{strange("--exec=sh")},
 		{own(""), strange("-x")},
 		{strange("-"), said("x")},
@@ -92,13 +94,13 @@ func TestAnArgumentIsNeverAnOption(t *testing.T) {
 		_, err := escape(asArg, parts)
 		require.Error(t, err, "%v", parts)
 	}
-	got, err = escape(asArg, []part{own("-n")})
+	got, err = escape(asArg, []expr.Part{own("-n")})
 	require.NoError(t, err)
 	require.Equal(t, "-n", got)
 }
 
 func TestTextShowsWhatItHides(t *testing.T) {
-	got, err := escape(asText, []part{said("a\nb "), strange("c\nd\x1b[31m\u202e\u2028é👩\u200d🚒")})
+	got, err := escape(asText, []expr.Part{said("a\nb "), strange("c\nd\x1b[31m\u202e\u2028é👩\u200d🚒")})
 	require.NoError(t, err)
 	require.Equal(t, "a\nb c\\nd\\x1b[31m\\u202e\\u2028é👩\u200d🚒", got)
 }
@@ -108,7 +110,7 @@ func FuzzEscapeURL(f *testing.F) {
 	f.Add("..")
 	f.Add("%2e%2e/@evil:80?#\\")
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := escape(asURL, []part{said("http://h:1/a/"), strange(s), said("/b?c="), strange(s)})
+		got, err := escape(asURL, []expr.Part{said("http://h:1/a/"), strange(s), said("/b?c="), strange(s)})
 		if err != nil {
 			return
 		}

@@ -47,7 +47,9 @@ func fill(into reflect.Value, v any, path string) error {
 	case reflect.Slice:
 		return fillSlice(into, v, path)
 	case reflect.Interface:
-		into.Set(reflect.ValueOf(v))
+		if v != nil {
+			into.Set(reflect.ValueOf(v))
+		}
 		return nil
 	}
 	return fillScalar(into, v, path)

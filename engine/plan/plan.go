@@ -4,6 +4,9 @@
 package plan
 
 import (
+	"maps"
+	"slices"
+
 	"astern.dev/astern/actions"
 	"astern.dev/astern/rules/expr"
 )
@@ -23,4 +26,28 @@ type Book struct {
 	bySelect       selectors
 	procedures     []*Procedure
 	communications []Communication
+}
+
+// Load reads the files. Every mistake in all of them is told at once; the Book is usable only when none is an error.
+func Load(env *expr.Env, reg *actions.Registry, files Files) (*Book, expr.Diagnostics) {
+	b := &Book{env: env, registry: reg, classes: map[string]*class{}, byName: map[string]*Target{}}
+	targets, procedures, communications := parse(files.Targets), parse(files.Procedures), parse(files.Communications)
+	b.loadProcedures(procedures)
+	b.loadTargets(targets)
+	b.loadCommunications(communications)
+	var found expr.Diagnostics
+	for _, f := range slices.Concat(targets, procedures, communications) {
+		found = append(found, f.Diagnostics()...)
+	}
+	return b, found.Sorted()
+}
+
+// parse reads files in the order of their names: the order must not depend on chance.
+func parse(files map[string][]byte) []*expr.File {
+	var all []*expr.File
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		f, _ := expr.ParseFile(name, files[name])
+		all = append(all, f)
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -25,9 +26,21 @@ type Target struct {
 	// limits that hold at every level.
 	Guards incident.Guards
 	Levels []Level
-	File   string
-	Line   int
+
+	node *expr.Node
 }
+
+// ExprTarget is the target as expressions see it.
+func (t *Target) ExprTarget() expr.Target {
+	return expr.Target{Name: t.Name, Environment: t.Environment, UID: t.UID, Class: t.Class, UserFacing: t.UserFacing,
+		Owner: expr.Owner{Team: t.Owner.Team, Slack: t.Owner.Slack}, Vars: t.Vars}
+}
+
+// Target finds a target by its name.
+func (b *Book) Target(name string) (*Target, bool) { t, ok := b.byName[name]; return t, ok }
+
+// Targets are all targets in the order of the files.
+func (b *Book) Targets() []*Target { return slices.Clone(b.targets) }
 
 // Level is one place that writes guards, such as "target/api" or "class/web".
 type Level struct {
@@ -49,9 +62,10 @@ type Healthy struct {
 
 // HealthQuery is one PromQL query and what its answer must meet.
 type HealthQuery struct {
-	Query  string // as written
-	Holds  string // as written
-	query  *leaf
+	// Text and Condition are as written.
+	Text, Condition string
+
+	query  *param
 	holds  *expr.Program
 	target *Target
 }
