@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"astern.dev/astern/rules/expr"
 )
@@ -35,13 +36,13 @@ type loader struct {
 func (l *loader) file(f *expr.File) {
 	groups := map[string]*expr.Node{}
 	for _, g := range f.Root().Map("groups").Get("groups").List() {
-		g.Map("name", "variables", "rules")
 		name := g.Need("name")
+		g = g.In("group "+g.Get("name").Name()).Map("name", "variables", "rules")
 		if first := groups[name.Str()]; first != nil {
 			name.Report("rule/group-twice", fmt.Sprintf("the group %q stands twice", name.Str()), fmt.Sprintf("first in line %d", first.Line()))
 		}
 		groups[name.Str()] = name
-		l.group(f, g.In("group "+name.Str()))
+		l.group(f, g)
 	}
 }
 
@@ -141,7 +142,10 @@ func (l *loader) reach(n *expr.Node, r *Rule, defined expr.Scope) {
 	r.target, _ = l.env.Compile(expr.RuleTarget.With(defined), target, expr.String)
 }
 
-func isVariable(scope expr.Scope, name string) bool { return slices.Contains(scope.Names(), name) }
+func isVariable(scope expr.Scope, chain string) bool {
+	first, _, _ := strings.Cut(chain, ".")
+	return slices.Contains(scope.Names(), first)
+}
 
 func (l *loader) templates(n *expr.Node, defined expr.Scope) (map[string]string, map[string]*expr.Template) {
 	source, all := map[string]string{}, map[string]*expr.Template{}

@@ -66,6 +66,9 @@ func (c *compilation) say(message string, at int) saying {
 	if m := noOverload.FindStringSubmatch(message); m != nil {
 		return c.sayOverload(m[1], m[2], at)
 	}
+	if message == "invalid matches argument" {
+		return saying{at, c.stringAt(at), "cel/regexp", "this is no regular expression (RE2)", ""}
+	}
 	code := "cel/invalid"
 	if rest, ok := strings.CutPrefix(message, "Syntax error: "); ok {
 		code, message = "cel/syntax", sayingSyntax(rest)
@@ -163,6 +166,15 @@ func (c *compilation) wordAt(at int) int {
 		n++
 	}
 	return max(n, 1)
+}
+
+// stringAt is how wide the string is that begins at a place, quotes and all.
+func (c *compilation) stringAt(at int) int {
+	text := []rune(c.text)
+	if at >= len(text) || text[at] != '"' && text[at] != '\'' {
+		return c.wordAt(at)
+	}
+	return max(stringEnd(text, at, false)-at+1, 1)
 }
 
 func isWord(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }

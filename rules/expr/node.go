@@ -183,7 +183,11 @@ func (n *Node) OneOf(words ...string) string {
 	if s == "" && !n.IsString() || slices.Contains(words, s) {
 		return s
 	}
-	n.Report("yaml/word", fmt.Sprintf("%q is not one of %s", s, strings.Join(words, ", ")), Near(s, words))
+	hint := Near(s, words)
+	if strings.HasPrefix(hint, "known:") {
+		hint = "" // the message has them
+	}
+	n.Report("yaml/word", fmt.Sprintf("%q is not one of %s", s, strings.Join(words, ", ")), hint)
 	return ""
 }
 
@@ -252,10 +256,11 @@ func (n *Node) wrong(want string) {
 
 func isNull(y *yaml.Node) bool { return y.Kind == yaml.ScalarNode && y.ShortTag() == "!!null" }
 
-// isString takes dates for strings: they have no type of their own here.
+// isString takes dates for strings: they have no type of their own here. So it does with what has a tag, which is a
+// mistake told already.
 func isString(y *yaml.Node) bool {
 	tag := y.ShortTag()
-	return y.Kind == yaml.ScalarNode && (tag == "!!str" || tag == "!!timestamp")
+	return y.Kind == yaml.ScalarNode && (tag == "!!str" || tag == "!!timestamp" || y.Style&yaml.TaggedStyle != 0)
 }
 
 func kindName(y *yaml.Node) string {

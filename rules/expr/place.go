@@ -17,7 +17,7 @@ func (n *Node) within(at, width int, code, message, hint string) Diagnostic {
 }
 
 // place maps a character of a scalar's value to its line and column in the file. Where the file's text and the value do
-// not run side by side (folded blocks, \u escapes it does not know), it is the beginning of the value.
+// not run side by side (a folded block with lines indented further, a rare escape), it is the beginning of the value.
 func (n *Node) place(at int) (line, column int) {
 	y := n.yaml
 	s := &scan{lines: n.file.lines, line: y.Line - 1, column: y.Column - 1}
@@ -25,8 +25,11 @@ func (n *Node) place(at int) (line, column int) {
 	case y.Style&yaml.LiteralStyle != 0:
 		s.literal(len([]rune(y.Value)))
 	case y.Style&yaml.FoldedStyle != 0:
-		s.line++
-		return s.line + 1, s.indent() + 1
+		for s.line++; s.line < len(s.lines)-1 && strings.TrimSpace(s.lines[s.line]) == ""; s.line++ {
+		}
+		s.column = s.indent()
+		y = &yaml.Node{Value: y.Value, Line: s.line + 1, Column: s.column + 1}
+		s.flow(y.Value, s.single)
 	case y.Style&yaml.DoubleQuotedStyle != 0:
 		s.column++
 		s.flow(y.Value, s.escaped)

@@ -41,20 +41,20 @@ func (e *Env) Template(scope Scope, node *Node) (*Template, Diagnostics) {
 	before := len(node.file.found)
 	text := node.Str()
 	t := &Template{source: text, node: node}
-	ok := node.IsString()
-	for _, p := range t.split([]rune(text)) {
+	pieces := t.split([]rune(text))
+	for _, p := range pieces {
 		if p.at >= 0 {
 			c := &compilation{env: e, scope: scope, node: node, text: p.text, offset: p.at}
-			if p.prog = c.template(); p.prog == nil {
-				ok = false
-				continue
-			}
+			p.prog = c.template()
 		}
-		t.parts = append(t.parts, p)
+		if p.at < 0 || p.prog != nil {
+			t.parts = append(t.parts, p)
+		}
 	}
+	t.writable(len(pieces))
 	found := node.file.since(len(node.file.found) - before)
-	if !ok || len(found) > 0 && found.Err() != nil || !t.writable() {
-		return nil, node.file.since(len(node.file.found) - before)
+	if found.Err() != nil || len(t.parts) != len(pieces) {
+		return nil, found
 	}
 	return t, found
 }
@@ -87,7 +87,7 @@ func (t *Template) split(text []rune) []piece {
 			end := expressionEnd(text, i+2)
 			if end < 0 {
 				t.node.file.add(t.node.within(i, 2, "template/open", "${ has no }", "a plain ${ is written $${"))
-				return nil
+				return parts
 			}
 			flush()
 			parts = append(parts, piece{text: string(text[i+2 : end]), at: i + 2})
@@ -101,19 +101,16 @@ func (t *Template) split(text []rune) []piece {
 	return parts
 }
 
-// writable says that each value of a longer string can be written as text.
-func (t *Template) writable() bool {
-	ok := true
+// writable reports values that cannot be written as text where the string has more than one piece.
+func (t *Template) writable(pieces int) {
 	for _, p := range t.parts {
-		if p.prog == nil || len(t.parts) == 1 {
+		if p.prog == nil || pieces == 1 {
 			continue
 		}
 		if k := p.prog.Kind(); k == List || k == Map || k == Null {
 			t.node.file.add(t.node.within(p.at, width(p.text), "template/kind", fmt.Sprintf("%s cannot stand inside a longer string", k), "name one of its values, or let ${…} be the whole string"))
-			ok = false
 		}
 	}
-	return ok
 }
 
 func starts(text []rune, with string) bool {
