@@ -163,7 +163,7 @@ func (c *checking) add(t *Target, m mistake) {
 func (c *checking) told() expr.Diagnostics {
 	var all expr.Diagnostics
 	for _, f := range c.findings {
-		all = append(all, f.at.Diagnose("plan/render", f.message+" ("+forTargets(f.targets)+")", ""))
+		all = append(all, f.at.Diagnostic("plan/render", f.message+" ("+forTargets(f.targets)+")", ""))
 	}
 	return all
 }
@@ -189,7 +189,7 @@ func (b *Book) CheckConnections(known map[string][]string) expr.Diagnostics {
 		for _, e := range t.node.Get("connections").Entries() {
 			kind, name := e.Key.Name(), t.Connections[e.Key.Name()]
 			if !slices.Contains(known[kind], name) {
-				found = append(found, e.Value.Diagnose("ref/connection", fmt.Sprintf("there is no connection %s/%s", kind, name), expr.Near(name, known[kind])))
+				found = append(found, e.Value.Diagnostic("ref/connection", fmt.Sprintf("there is no connection %s/%s", kind, name), expr.Near(name, known[kind])))
 			}
 		}
 	}
@@ -200,7 +200,7 @@ func (b *Book) CheckConnections(known map[string][]string) expr.Diagnostics {
 	for _, p := range b.procedures {
 		for _, s := range p.Steps {
 			if s.Connection != "" && !slices.Contains(all, s.Connection) {
-				found = append(found, s.node.Get("connection").Diagnose("ref/connection", fmt.Sprintf("there is no connection %q", s.Connection), expr.Near(s.Connection, all)))
+				found = append(found, s.node.Get("connection").Diagnostic("ref/connection", fmt.Sprintf("there is no connection %q", s.Connection), expr.Near(s.Connection, all)))
 			}
 		}
 	}

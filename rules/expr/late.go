@@ -65,7 +65,3 @@ func (t *Template) EarlyParts(v Vars) (parts []Part, late []bool, err error) {
 	}
 	return parts, late, nil
 }
-
-// Diagnose makes a mistake at this node without reporting it to the file: for what shows after loading, from any
-// goroutine.
-func (n *Node) Diagnose(code, message, hint string) Diagnostic { return n.diagnostic(code, message, hint) }
