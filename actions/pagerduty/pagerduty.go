@@ -108,7 +108,7 @@ func settle(m actions.Message, main string) []event {
 	switch {
 	case message.Settled(m):
 		return []event{resolve(main)}
-	case m.Taken && !m.Final:
+	case m.Taken:
 		return []event{acknowledge(main)}
 	}
 	return nil

@@ -142,6 +142,14 @@ func TestWhatWasOverBeforeAnyoneWasToldPagesNobody(t *testing.T) {
 	require.Contains(t, b.Changes()[0].Summary, "Recovered")
 }
 
+func TestWhatIsUrgentPagesEvenWhenItIsOver(t *testing.T) {
+	b := newBench(t)
+	require.NoError(t, b.Tell(t.Context(), messagetest.Next(messagetest.Message(), "Recovered", func(m *actions.Message) {
+		m.Final, m.Good, m.Urgent, m.Needs = true, true, true, "the product manager was not told in time"
+	})))
+	require.Len(t, b.Pages(), 1)
+}
+
 // Whatever goes wrong once, one alert is open and one person was called for each reason.
 func TestEveryFaultLeavesOneAlert(t *testing.T) {
 	faults := map[string]fault.Fault{

@@ -35,6 +35,10 @@ func TestHostileWordsAreInert(t *testing.T) {
 	}
 }
 
+func TestEscapes(t *testing.T) {
+	require.Equal(t, "&lt;!channel&gt; &amp;lt; a&amp;b", plain("<!channel> &lt; a&b", 100))
+}
+
 func filled(words string) actions.Message {
 	m := messagetest.Message()
 	m.Incident, m.Target, m.Environment, m.Severity, m.Title, m.Status, m.Trigger = words, words, words, words, words, words, words

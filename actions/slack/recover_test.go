@@ -3,6 +3,7 @@ package slack
 import (
 	"errors"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -75,13 +76,20 @@ func TestARepeatIsMarkedWhenTheAppMayNotLook(t *testing.T) {
 func TestAForgedMarkerIsNotAdopted(t *testing.T) {
 	b := newBench(t, "#incidents")
 	first := messagetest.Message()
-	b.Forge(slacktest.Incident, &slacktest.Metadata{EventType: eventType,
-		EventPayload: map[string]any{"notice_id": b.ID, "delivery_id": b.ID + "/1"}})
+	marked := func(delivery string) *slacktest.Metadata {
+		return &slacktest.Metadata{EventType: eventType, EventPayload: map[string]any{"notice_id": b.ID, "delivery_id": b.ID + delivery}}
+	}
+	b.Forge(slacktest.Incident, "", marked("/1"))
 	b.Fail("chat.postMessage", fault.DropBefore)
 	require.NoError(t, b.Tell(t.Context(), first))
 	posted := b.Posted(slacktest.Incident)
 	require.Len(t, posted, 2)
 	require.Equal(t, slacktest.Incident+":"+posted[1].TS, b.Ref)
+
+	b.Forge(slacktest.Incident, posted[1].TS, marked("/2"))
+	b.Fail("chat.postMessage", fault.DropBefore)
+	require.NoError(t, b.Tell(t.Context(), messagetest.Next(first, "Verifying", nil)))
+	require.Len(t, b.Thread(slacktest.Incident, posted[1].TS), 2)
 }
 
 func TestAMessageThatWasRemovedIsPostedAnew(t *testing.T) {
@@ -107,8 +115,47 @@ func TestAClosedEditWindowLeavesTheThread(t *testing.T) {
 	first := messagetest.Message()
 	require.NoError(t, b.Tell(t.Context(), first))
 	b.Fail("chat.update", fault.Say(200, `{"ok":false,"error":"edit_window_closed"}`))
-	require.NoError(t, b.Tell(t.Context(), messagetest.Next(first, "Verifying", nil)))
+	require.NoError(t, b.Try(t.Context(), messagetest.Next(first, "Verifying", nil)))
 	require.Len(t, b.Thread(slacktest.Incident, b.Posted(slacktest.Incident)[0].TS), 1)
+}
+
+// A message that Slack no longer lets us edit is not taken for a fresh one when its successor is looked for.
+func TestAMessageOfNoUseIsNotAdopted(t *testing.T) {
+	b := newBench(t, "#incidents")
+	first := messagetest.Message()
+	require.NoError(t, b.Tell(t.Context(), first))
+	old := b.Ref
+	closed := fault.Say(200, `{"ok":false,"error":"cant_update_message"}`)
+	b.Fail("chat.update", closed, closed)
+	b.Fail("chat.postMessage", fault.DropBefore)
+	require.NoError(t, b.Tell(t.Context(), messagetest.Next(first, "Verifying", nil)))
+	require.Len(t, b.Posted(slacktest.Incident), 2)
+	require.NotEqual(t, old, b.Ref)
+}
+
+// A reply that was shown in the channel is no parent.
+func TestABroadcastReplyIsNotAdopted(t *testing.T) {
+	b := newBench(t, "#incidents")
+	first := messagetest.Message()
+	second := messagetest.Next(first, "Held", func(m *actions.Message) { m.Urgent = true })
+	require.NoError(t, b.Tell(t.Context(), first))
+	require.NoError(t, b.Tell(t.Context(), second))
+	b.Delete(slacktest.Incident, b.Posted(slacktest.Incident)[0].TS)
+	b.Fail("chat.postMessage", fault.DropBefore)
+	require.NoError(t, b.Tell(t.Context(), messagetest.Next(second, "Recovered", nil)))
+	require.Len(t, b.Posted(slacktest.Incident), 1)
+	require.Equal(t, slacktest.Incident+":"+b.Posted(slacktest.Incident)[0].TS, b.Ref)
+}
+
+func TestHowFarBackToLook(t *testing.T) {
+	n := &actions.Notice{SentAfter: time.Unix(10_000, 0)}
+	tell := &telling{notice: n}
+	require.Equal(t, "9700.000000", tell.oldest(), "clocks differ")
+	n.Message.StartedAt = time.Unix(5_000, 0)
+	require.Equal(t, "4700.000000", tell.oldest(), "an earlier revision may have been attempted")
+	n.Ref = "C0INCIDENTS:1.000001"
+	require.Equal(t, "9700.000000", tell.oldest())
+	require.Equal(t, "0", (&telling{notice: &actions.Notice{}}).oldest())
 }
 
 func TestDirectMessagesAreFoundAgain(t *testing.T) {
@@ -122,7 +169,11 @@ func TestDirectMessagesAreFoundAgain(t *testing.T) {
 }
 
 func TestRefusalsThatWouldComeAgainAreNotTriedAgain(t *testing.T) {
+	permanently := []Code{"restricted_action_read_only_channel"}
 	for refusal := range permanent {
+		permanently = append(permanently, refusal)
+	}
+	for _, refusal := range permanently {
 		b := newBench(t, slacktest.Incident)
 		b.Fail("chat.postMessage", fault.Say(200, `{"ok":false,"error":"`+string(refusal)+`"}`))
 		err := b.Tell(t.Context(), messagetest.Message())
@@ -136,6 +187,14 @@ func TestRefusalsThatWouldComeAgainAreNotTriedAgain(t *testing.T) {
 		err := b.Try(t.Context(), messagetest.Message())
 		require.False(t, actions.IsPermanent(err), refusal)
 		require.ErrorContains(t, err, "it may have arrived")
+	}
+}
+
+func TestSomeoneElsesAnswerLeavesADoubt(t *testing.T) {
+	for _, f := range []fault.Fault{fault.HTMLPage, fault.Say(200, `{}`), fault.Say(200, `[]`), fault.Say(200, `{"ok":true}`), fault.Say(200, ``)} {
+		b := newBench(t, slacktest.Incident)
+		b.Fail("chat.postMessage", f)
+		require.ErrorContains(t, b.Try(t.Context(), messagetest.Message()), "it may have arrived")
 	}
 }
 
@@ -158,13 +217,20 @@ func TestStatesOfTheWorkspaceThatNobodyMendsByTrying(t *testing.T) {
 }
 
 func TestAnErrorCarriesHowLongToWait(t *testing.T) {
-	for name, f := range map[string]fault.Fault{"429": fault.Busy(30 * time.Second), "429 unsaid": fault.Busy(0)} {
+	said := func(spelling string) fault.Fault {
+		return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			w.Header().Set("Retry-After", "30")
+			fault.Say(200, `{"ok":false,"error":"`+spelling+`"}`)(w, r, next)
+		}
+	}
+	for name, f := range map[string]fault.Fault{"429": fault.Busy(30 * time.Second), "429 unsaid": fault.Busy(0),
+		"ratelimited": said("ratelimited"), "rate_limited": said("rate_limited")} {
 		b := newBench(t, slacktest.Incident)
 		b.Fail("chat.postMessage", f)
 		err := b.Try(t.Context(), messagetest.Message())
 		var later interface{ RetryAfter() time.Duration }
 		require.True(t, errors.As(err, &later), name)
-		require.Equal(t, map[string]time.Duration{"429": 30 * time.Second}[name], later.RetryAfter())
+		require.Equal(t, name != "429 unsaid", later.RetryAfter() == 30*time.Second, name)
 		require.NotContains(t, err.Error(), "may have arrived", "a refusal for being busy was not applied")
 		require.Empty(t, b.Calls(), "nothing is repeated inside the channel")
 	}

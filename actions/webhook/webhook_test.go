@@ -207,6 +207,13 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 	}
 }
 
+func TestAWeakSecretSignsNothing(t *testing.T) {
+	r := &receiver{}
+	lane, _ := newBench(t, r, "short")
+	require.ErrorContains(t, lane.Try(t.Context(), messagetest.Message()), "shorter than 24 bytes")
+	require.Zero(t, r.calls)
+}
+
 func TestHostileWordsArriveAsTheyAre(t *testing.T) {
 	for _, words := range messagetest.Hostile() {
 		r := &receiver{key: []byte(oldSecret)}

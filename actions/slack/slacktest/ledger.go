@@ -77,11 +77,11 @@ func (s *Server) Delete(channel, ts string) {
 	})
 }
 
-// Forge is another app of the workspace that copies a marker.
-func (s *Server) Forge(channel string, marker *Metadata) string {
+// Forge is another app of the workspace that copies a marker; thread is the parent's TS, empty for a message of its own.
+func (s *Server) Forge(channel, thread string, marker *Metadata) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.add(s.channels[channel], &Message{Text: "forged", Metadata: marker, Bot: "B0OTHER"}).TS
+	return s.add(s.channels[channel], &Message{Text: "forged", ThreadTS: thread, Metadata: marker, Bot: "B0OTHER"}).TS
 }
 
 // add gives a message its time stamp, which is unique and rising in its channel.

@@ -115,7 +115,7 @@ func TestThreadsAndUpdates(t *testing.T) {
 	require.True(t, call(t, s, "POST", "chat.update", edit).OK)
 	require.Equal(t, "channel_not_found", call(t, s, "POST", "chat.update", strings.Replace(edit, Incident, "#incidents", 1)).Error)
 	require.Equal(t, "message_not_found", call(t, s, "POST", "chat.update", `{"channel":"C0INCIDENTS","ts":"1.000001","text":"x"}`).Error)
-	forged := s.Forge(Incident, nil)
+	forged := s.Forge(Incident, "", nil)
 	require.Equal(t, "cant_update_message", call(t, s, "POST", "chat.update", `{"channel":"C0INCIDENTS","ts":"`+forged+`","text":"x"}`).Error)
 	m := s.Posted(Incident)[0]
 	require.Equal(t, []string{"!channel"}, m.Pings)
