@@ -5,6 +5,7 @@ package slacktest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -118,7 +119,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	body, err := s.call(method, r)
 	call := Call{Method: method, At: s.now()}
-	if no, refused := err.(*refusal); refused {
+	var no *refusal
+	if errors.As(err, &no) {
 		call.Error, call.Detail = no.code, no.detail
 		body = answer{"error": no.code}
 	}
