@@ -50,15 +50,9 @@ func prepareWrite(a incident.Append) (*write, error) {
 	w.done.Events = append([]incident.Event(nil), a.Events...)
 	for i := range w.done.Events {
 		e := &w.done.Events[i]
-		if e.Fact == nil {
-			return nil, fmt.Errorf("event %d carries no fact", i+1)
-		}
-		if _, err := nanos(e.At); err != nil {
-			return nil, fmt.Errorf("event %d: %w", i+1, err)
-		}
-		raw, err := incident.EncodeFact(e.Fact)
+		raw, err := encodeEvent(*e)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("event %d: %w", i+1, err)
 		}
 		e.At, w.facts[i] = utc(e.At), raw
 	}
@@ -68,6 +62,20 @@ func prepareWrite(a incident.Append) (*write, error) {
 		}
 	}
 	return w, w.prepareHead()
+}
+
+// encodeEvent gives the fact as it is stored. What would not come back equal is refused before it costs anything.
+func encodeEvent(e incident.Event) ([]byte, error) {
+	if e.Fact == nil {
+		return nil, errors.New("it carries no fact")
+	}
+	if form := incident.NewEvent(e.At, e.By, e.Config, e.Fact); form.Type != e.Type || form.Schema != e.Schema {
+		return nil, fmt.Errorf("it says %s (schema %d) and carries %s (schema %d)", e.Type, e.Schema, form.Type, form.Schema)
+	}
+	if _, err := nanos(e.At); err != nil {
+		return nil, err
+	}
+	return incident.EncodeFact(e.Fact)
 }
 
 func (w *write) prepareHead() error {

@@ -24,10 +24,11 @@ func (s *SQLite) open(ctx context.Context) error {
 	if s.lock, err = lockFile(path); err != nil {
 		return err
 	}
-	if err := private(path); err != nil {
+	isNew, err := private(path)
+	if err != nil {
 		return err
 	}
-	conn, err := s.openWriter(ctx, path)
+	conn, err := s.openWriter(ctx, path, isNew)
 	if err != nil {
 		return err
 	}
@@ -43,11 +44,15 @@ func (s *SQLite) open(ctx context.Context) error {
 }
 
 // openWriter opens the one connection that writes and brings the file to the newest form.
-func (s *SQLite) openWriter(ctx context.Context, path string) (*sql.Conn, error) {
+func (s *SQLite) openWriter(ctx context.Context, path string, isNew bool) (*sql.Conn, error) {
+	settings := []string{"_txlock", "immediate", "_journal_mode", "WAL", "_synchronous", "FULL",
+		"_pragma", "cache_size(-16000)", "_pragma", "wal_autocheckpoint(4000)", "_pragma", "journal_size_limit(67108864)",
+		"_pragma", "temp_store(MEMORY)"} // savepoints keep their before-images in memory
+	if isNew {
+		settings = append(settings, "_auto_vacuum", "INCREMENTAL") // it writes, so a file that is refused must not meet it
+	}
 	var err error
-	s.db, err = sql.Open("sqlite", dsn(path, s.opts, "_txlock", "immediate", "_auto_vacuum", "INCREMENTAL",
-		"_journal_mode", "WAL", "_synchronous", "FULL", "_pragma", "cache_size(-16000)", "_pragma", "wal_autocheckpoint(4000)",
-		"_pragma", "journal_size_limit(67108864)", "_pragma", "temp_store(MEMORY)")) // savepoints keep their before-images in memory
+	s.db, err = sql.Open("sqlite", dsn(path, s.opts, settings...))
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +72,17 @@ func (s *SQLite) openWriter(ctx context.Context, path string) (*sql.Conn, error)
 }
 
 // private creates the file, readable by its owner alone: histories hold what alerts say and what people decided.
-func private(path string) error {
+// It says whether the file is still empty.
+func private(path string) (isNew bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, errors.Join(err, f.Close())
+	}
+	return info.Size() == 0, f.Close()
 }
 
 // dsn names the file for the driver. The path is escaped: a name may hold any sign.

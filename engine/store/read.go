@@ -155,12 +155,13 @@ type Stats struct {
 	Open      int   // incidents not in a final phase
 	Live      int   // incidents with something still to be done
 	Queued    int   // writes waiting for their transaction
+	Commits   int64 // transactions since the start
 	FileBytes int64 // the database and its write-ahead log
 }
 
 // Stats answers for /metrics; it costs about as much as a small list.
 func (s *SQLite) Stats(ctx context.Context) (Stats, error) {
-	st := Stats{Queued: s.queue.len()}
+	st := Stats{Queued: s.queue.len(), Commits: s.hands.writer.commits.Load()}
 	err := s.read.QueryRowContext(ctx, `SELECT (SELECT value FROM counters WHERE name = 'events'),
 		(SELECT count(*) FROM heads WHERE open = 1), (SELECT count(*) FROM heads WHERE live = 1)`).Scan(&st.Events, &st.Open, &st.Live)
 	if err != nil {

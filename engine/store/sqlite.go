@@ -90,7 +90,7 @@ func (s *SQLite) Close() error {
 }
 
 // healthRoom is how much room the health check takes and gives back: so much that a full database cannot have it.
-const healthRoom = 3 * 4096
+const healthRoom = 8 * 4096
 
 // Healthy implements engine.Store: it stores some pages through the same queue as every write, reads them and removes them.
 func (s *SQLite) Healthy(ctx context.Context) error {

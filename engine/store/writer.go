@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type writer struct {
 	tips map[string]tip
 	// batch is what the running transaction adds, and own what the running job adds to that.
 	batch, own effects
+	commits    atomic.Int64
 }
 
 // tip is the end of a history.
@@ -124,6 +126,7 @@ func (w *writer) commit() error {
 	if _, err := w.exec(`COMMIT`); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	w.commits.Add(1)
 	if len(w.tips)+len(w.batch.tips) > tipCache {
 		clear(w.tips)
 	}

@@ -66,6 +66,8 @@ func refusedForms(t *testing.T, k *kit) {
 	for name, a := range map[string]incident.Append{
 		"no stream":                  {Events: good},
 		"no fact":                    {Stream: "a", Events: []incident.Event{{Type: "Opened", Schema: 1}}},
+		"another fact's name":        {Stream: "a", Events: []incident.Event{{Type: "Opened", Schema: 1, Fact: incident.Marked{}}}},
+		"another schema":             {Stream: "a", Events: []incident.Event{{Type: "Marked", Schema: 2, Fact: incident.Marked{}}}},
 		"a time nobody can store":    {Stream: "a", Events: []incident.Event{incident.NewEvent(late, "", "", incident.Marked{})}},
 		"a claim's time":             {Stream: "a", Events: good, Take: []incident.Claim{{Pool: "p", Limit: 1, Until: late}}},
 		"a head's time":              {Stream: "a", Events: good, Head: &incident.Head{ID: "a", OpenedAt: late}},
