@@ -1,0 +1,128 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"astern.dev/astern/examples/demo/config"
+)
+
+// Every example and every YAML block of the documentation is something that astern takes as it stands.
+func TestExamplesAndDocumentationAreChecked(t *testing.T) {
+	binary := build(t)
+	honeylink := filepath.Join(root(t), "examples", "honeylink")
+
+	t.Run("examples/honeylink", func(t *testing.T) { check(t, binary, honeylink) })
+	t.Run("examples/demo", func(t *testing.T) {
+		check(t, binary, demo(t, config.Addresses{HAProxySocket: "/run/haproxy/admin.sock"}))
+	})
+	t.Run("examples/demo without HAProxy", func(t *testing.T) {
+		check(t, binary, demo(t, config.Addresses{ProxyURL: "http://127.0.0.1:9000"}))
+	})
+	for _, b := range blocks(t) {
+		t.Run(fmt.Sprintf("%s:%d", b.file, b.line), func(t *testing.T) { check(t, binary, b.among(t, honeylink)) })
+	}
+}
+
+func TestTheCheckSeesAMistakeInABlock(t *testing.T) {
+	binary := build(t)
+	b := block{text: "groups:\n  - name: g\n    rules:\n      - {rule: R, when: alrt.status == \"firing\"}\n"}
+	printed, err := checked(t, binary, b.among(t, filepath.Join(root(t), "examples", "honeylink")))
+	require.Error(t, err)
+	require.Contains(t, printed, "alrt")
+}
+
+func check(t *testing.T, binary, dir string) {
+	printed, err := checked(t, binary, dir)
+	require.NoError(t, err, printed)
+}
+
+func checked(t *testing.T, binary, dir string) (string, error) {
+	cmd := exec.CommandContext(t.Context(), binary, "check", dir)
+	cmd.Dir = t.TempDir()
+	printed, err := cmd.CombinedOutput()
+	return string(printed), err
+}
+
+func demo(t *testing.T, a config.Addresses) string {
+	a.BlueURL, a.GreenURL = "http://127.0.0.1:9001", "http://127.0.0.1:9002"
+	a.PrometheusURL, a.AlertmanagerURL, a.SlackURL = "http://127.0.0.1:9090", "http://127.0.0.1:9093", "http://127.0.0.1:9003/api"
+	dir := t.TempDir()
+	_, err := config.Write(dir, a, config.Astern(a)...)
+	require.NoError(t, err)
+	return dir
+}
+
+// block is one YAML block of a document.
+type block struct {
+	file string
+	line int
+	text string
+}
+
+var fence = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+
+// blocks gives every block marked `yaml` of the documents. What belongs to another program is marked `yml`.
+func blocks(t *testing.T) []block {
+	documents, err := filepath.Glob(filepath.Join(root(t), "docs", "*.md"))
+	require.NoError(t, err)
+	documents = append(documents, filepath.Join(root(t), "README.md"), filepath.Join(root(t), "CONTRIBUTING.md"))
+	found := []block{}
+	for _, name := range documents {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
+			line := strings.Count(string(text[:m[2]]), "\n") + 1
+			found = append(found, block{filepath.Base(name), line, string(text[m[2]:m[3]])})
+		}
+	}
+	require.GreaterOrEqual(t, len(found), 2, "the documents hold no YAML blocks")
+	return found
+}
+
+// among copies HoneyLink's files and puts the block in the place of the file of its kind.
+func (b block) among(t *testing.T, honeylink string) string {
+	dir := t.TempDir()
+	for _, name := range []string{"astern.yaml", "rules.yaml", "targets.yaml", "procedures.yaml", "communications.yaml"} {
+		text, err := os.ReadFile(filepath.Join(honeylink, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	name, text := b.place(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	return dir
+}
+
+// place tells by its first key what a block is. A single step or communication is put into a whole file.
+func (b block) place(t *testing.T) (file, text string) {
+	switch first := strings.TrimSpace(b.text); {
+	case strings.HasPrefix(first, "groups:"):
+		return "rules.yaml", b.text
+	case strings.HasPrefix(first, "classes:"), strings.HasPrefix(first, "targets:"):
+		return "targets.yaml", b.text
+	case strings.HasPrefix(first, "procedures:"):
+		return "procedures.yaml", b.text
+	case strings.HasPrefix(first, "communications:"):
+		return "communications.yaml", b.text
+	case strings.HasPrefix(first, "storage:"):
+		return "astern.yaml", b.text
+	case strings.HasPrefix(first, "- name:"):
+		return "procedures.yaml", "procedures:\n  - name: blue_green\n    steps:\n" + indent(b.text, "      ")
+	case strings.HasPrefix(first, "to:"):
+		return "communications.yaml", "communications:\n  -\n" + indent(b.text, "    ")
+	}
+	t.Fatalf("%s:%d: nobody knows what this block is: begin it with its file's first key, or mark it `yml`", b.file, b.line)
+	return "", ""
+}
+
+func indent(text, by string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return by + strings.Join(lines, "\n"+by) + "\n"
+}
