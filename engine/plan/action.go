@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -124,14 +126,14 @@ func (b *Book) settleText(text string, t reflect.Type, path string, with settlin
 	}
 	bind := binding{env: b.env, scope: with.scope}
 	p := bind.value(f.Root(), t, path)
-	if err := f.Diagnostics().Err(); err != nil {
-		return nil, wrong(path, "%v", err)
+	if found := f.Diagnostics(); found.Err() != nil {
+		return nil, wrong(path, "%s: %s", text, found[0].Message)
 	}
 	return p.render(view{vars: with.vars, final: true})
 }
 
-// lateScope types the outputs as the procedure that has this step does; without one (it was changed since) by what is
-// there.
+// lateScope types the outputs as the procedure that has this step does. Without one (it was changed since) they are
+// typed by the action that has such outputs, and at last by what is there.
 func (b *Book) lateScope(step incident.Step, outputs map[string]map[string]any) expr.Scope {
 	for _, p := range b.procedures {
 		types := map[string]any{}
@@ -144,7 +146,34 @@ func (b *Book) lateScope(step incident.Step, outputs map[string]map[string]any) 
 			}
 		}
 	}
-	return expr.LateScope(outputs)
+	types := map[string]any{}
+	for name, values := range outputs {
+		if types[name] = b.outputsLike(values); types[name] == nil {
+			return expr.LateScope(outputs)
+		}
+	}
+	return expr.Late(types)
+}
+
+// outputsLike is the zero value of some action's outputs that these values fit in; nil when there is none.
+func (b *Book) outputsLike(values map[string]any) any {
+	raw, err := json.Marshal(values)
+	if err != nil {
+		return nil
+	}
+	for _, name := range b.registry.ActionNames() {
+		entry, _ := b.registry.Action(name)
+		zero := entry.New().Outputs()
+		if zero == nil {
+			continue
+		}
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.DisallowUnknownFields()
+		if d.Decode(reflect.New(reflect.TypeOf(zero)).Interface()) == nil {
+			return zero
+		}
+	}
+	return nil
 }
 
 func covers(types map[string]any, outputs map[string]map[string]any) bool {

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"astern.dev/astern/actions"
 	"astern.dev/astern/engine/incident"
@@ -46,8 +47,10 @@ func decode(raw incident.Params) (any, error) {
 // plain makes a value of CEL, YAML or JSON one of: nil, bool, int64, float64, string, []any, map[string]any.
 func plain(v any) (any, error) {
 	switch v := v.(type) {
-	case nil, bool, int64, string:
+	case nil, bool, int64:
 		return v, nil
+	case string:
+		return utf8Text(v), nil
 	case json.Number:
 		return plainNumber(v)
 	case time.Time:
@@ -60,6 +63,14 @@ func plain(v any) (any, error) {
 	return plainKind(reflect.ValueOf(v))
 }
 
+// utf8Text has U+FFFD for each byte that is no UTF-8, as a history gives it back.
+func utf8Text(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
+}
+
 func plainNumber(n json.Number) (any, error) {
 	if whole, err := n.Int64(); err == nil && !strings.ContainsAny(n.String(), ".eE") {
 		return whole, nil
@@ -70,7 +81,7 @@ func plainNumber(n json.Number) (any, error) {
 func plainKind(v reflect.Value) (any, error) {
 	switch {
 	case v.Kind() == reflect.String:
-		return v.String(), nil
+		return utf8Text(v.String()), nil
 	case v.Kind() == reflect.Bool:
 		return v.Bool(), nil
 	case v.CanInt():

@@ -138,9 +138,12 @@ func fillScalar(into reflect.Value, v any, path string) error {
 			return nil
 		}
 	}
+	if n, whole := v.(int64); whole && (into.CanInt() || into.CanUint()) {
+		return wrong(path, "%d is too small or too large", n)
+	}
 	hint := ""
 	if _, text := v.(string); text && into.Kind() != reflect.Bool && into.Kind() != reflect.String {
-		hint = "; write int(…) or double(…) around an expression that gives text"
+		hint = "; a number is written without quotes, and an expression that gives text inside int(…)"
 	}
 	return wrong(path, "takes %s, not %s%s", kindName(into.Type()), kindOf(v), hint)
 }

@@ -82,10 +82,10 @@ func (b *Book) renderStep(s *Step, v view) (incident.Step, error) {
 		return incident.Step{}, err
 	}
 	step := incident.Step{Name: s.Name, Uses: s.Uses, Connection: s.Connection, With: with, Timeout: s.Timeout, Attempts: s.Attempts, Backoff: s.Backoff, OnFailure: s.OnFailure}
-	if isLate(value) {
-		return step, nil
+	if value, err = decode(with); err != nil || isLate(value) {
+		return step, err
 	}
-	_, err = build(s.entry, value)
+	_, err = build(s.entry, value) // from what is stored: that is what will run
 	return step, err
 }
 
