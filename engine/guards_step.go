@@ -11,6 +11,7 @@ import (
 	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/client"
 	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
 )
 
 // The guards that are asked before every changing step, and the claims that are taken with it.
@@ -166,12 +167,11 @@ type limit struct {
 }
 
 func (q question) limits() []limit {
-	defaults := incident.Merge(q.cfg.Settings.Guards, incident.DefaultGuards())
-	levels := []limit{limitOf("environment/"+q.target.Environment, defaults)}
-	for level, g := range map[string]incident.Guards{
-		"team/" + q.target.Team: q.cfg.Settings.TeamGuards[q.target.Team], "target/" + q.target.Name: q.target.Guards,
-	} {
-		if l := limitOf(level, g); l.atOnce+l.perHour+l.perDay > 0 {
+	installation := incident.Merge(q.cfg.Settings.Guards, incident.DefaultGuards())
+	levels := []limit{limitOf("environment/"+q.target.Environment, installation)}
+	nearer := append(slices.Clone(q.target.Levels), plan.Level{Scope: "team/" + q.target.Team, Guards: q.cfg.Settings.TeamGuards[q.target.Team]})
+	for _, level := range nearer {
+		if l := limitOf(level.Scope, level.Guards); l.atOnce+l.perHour+l.perDay > 0 {
 			levels = append(levels, l)
 		}
 	}

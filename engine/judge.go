@@ -138,8 +138,10 @@ func (e *Engine) judge(ctx context.Context, inc incident.Incident, c incident.Ju
 	}
 	findings := e.makePlan(ctx, &q)
 	findings = append(findings, e.askOpening(ctx, q)...)
-	f.Plan = q.plan
 	f.Judgement = q.weigh(findings, c.Again)
+	if f.Plan = q.plan; q.plan != nil && q.knownPlan(f.Judgement.Verdict) {
+		f.Plan = nil
+	}
 	if offered := q.guards.ApprovalOffered; offered.Written {
 		f.OfferedUntil = q.now.Add(offered.Value)
 	}
@@ -148,6 +150,11 @@ func (e *Engine) judge(ctx context.Context, inc incident.Incident, c incident.Ju
 		f.HealthFor = 0
 	}
 	return f, nil
+}
+
+// knownPlan says whether the history need not keep the plan once more: it is looked at again and again while it waits.
+func (q question) knownPlan(v incident.Verdict) bool {
+	return v == incident.Wait || v == incident.Hold && q.inc.Plan != nil && q.inc.Plan.Hash == q.plan.Hash
 }
 
 // makePlan renders the plan and asks each action what it would change. A plan that cannot be made holds.

@@ -18,11 +18,19 @@ func (e *Engine) performNotices(ctx context.Context, inc incident.Incident) erro
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
+	var panicked any
 	for _, c := range incident.Decide(inc.At(e.now())) {
 		if c.Lane() != incident.NoticeLane {
 			continue
 		}
 		group.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					panicked = p
+				}
+			}()
 			if err := e.performNotice(ctx, inc, c); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -31,6 +39,9 @@ func (e *Engine) performNotices(ctx context.Context, inc incident.Incident) erro
 		})
 	}
 	group.Wait()
+	if panicked != nil { // the dispatcher's own guard reports it, as it does for the procedure lane
+		panic(panicked)
+	}
 	return errors.Join(errs...)
 }
 

@@ -3,7 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -99,7 +99,9 @@ func (e *Engine) ours(source string, a client.GettableAlert) bool {
 	if a.Status.State != "active" || len(a.Status.SilencedBy)+len(a.Status.InhibitedBy) > 0 {
 		return false
 	}
-	return slices.ContainsFunc(a.Receivers, func(r string) bool { return e.index.isReceiver(source, r) })
+	return slices.ContainsFunc(a.Receivers, func(r client.Receiver) bool {
+		return e.index.isReceiver(source, r.Name) || e.index.isReceiver(source, regexp.QuoteMeta(r.Name))
+	})
 }
 
 // reopen gives late alerts that fire indeed back to the incident that holds their episode.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"astern.dev/astern/actions"
@@ -64,10 +65,15 @@ func allPass(findings []incident.Finding) bool {
 	return v == incident.Go
 }
 
+// refusals leaves out the guards that pass: a hold is written down at each look.
+func refusals(findings []incident.Finding) []incident.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f incident.Finding) bool { return f.Verdict == incident.Go })
+}
+
 // holdStep records why the next step does not run now, and gives back the slot: who waits holds none.
 func (e *Engine) holdStep(ctx context.Context, inc incident.Incident, c incident.Start, findings []incident.Finding) error {
 	_, reason := worst(findings)
-	held := incident.StepHeld{Step: c.Step, Findings: findings, Reason: reason, RetryAt: (question{now: e.now()}).retryAt(findings)}
+	held := incident.StepHeld{Step: c.Step, Findings: refusals(findings), Reason: reason, RetryAt: (question{now: e.now()}).retryAt(findings)}
 	d := facts(byAstern, held)
 	var err error
 	if d.release, err = e.slotsOf(ctx, inc); err != nil {
@@ -168,6 +174,20 @@ func (e *Engine) fenceOf(q stepQuestion, token int64) *incident.Fence {
 	return &incident.Fence{Pool: lockPool(q.target.Name), Token: token}
 }
 
+// tokenOf is the token of the lock that the incident holds; zero when it holds none yet.
+func (e *Engine) tokenOf(ctx context.Context, inc incident.Incident) (int64, error) {
+	places, err := e.store.Claims(ctx, lockPool(inc.Target), e.now())
+	if err != nil {
+		return 0, fmt.Errorf("read the lock of %s: %w", inc.Target, err)
+	}
+	for _, p := range places {
+		if p.Pool == lockPool(inc.Target) && p.Holder == incidentStream(inc.ID) {
+			return p.Token, nil
+		}
+	}
+	return 0, nil
+}
+
 func (e *Engine) stepIndex(q stepQuestion) int {
 	for n, s := range q.inc.Plan.Steps {
 		if s.Name == q.step.Name {
@@ -228,7 +248,10 @@ func (e *Engine) settle(ctx context.Context, inc incident.Incident, c incident.S
 	if err != nil {
 		return err
 	}
-	token := inc.Steps[c.Step].Token
+	token, err := e.tokenOf(ctx, inc)
+	if err != nil {
+		return err
+	}
 	doubt := func(why string) error {
 		return e.recordOutcome(ctx, q, token, incident.StepDoubted{Step: c.Step, Attempt: c.Attempt, Reason: why})
 	}
@@ -257,6 +280,10 @@ func (e *Engine) repair(ctx context.Context, inc incident.Incident, c incident.R
 	if err != nil {
 		return err
 	}
+	token, err := e.tokenOf(ctx, inc)
+	if err != nil {
+		return err
+	}
 	f := incident.StepRepaired{Step: c.Step}
 	switch repairer, can := q.action.(actions.Repairer); {
 	case gone != nil:
@@ -267,7 +294,7 @@ func (e *Engine) repair(ctx context.Context, inc incident.Incident, c incident.R
 		ctx, cancel := context.WithTimeout(ctx, q.step.Timeout)
 		defer cancel()
 		_, err := safely(func() (struct{}, error) {
-			return struct{}{}, repairer.Repair(ctx, e.env(q.cfg, inc, q.target, q.step, q.attempt, inc.Steps[c.Step].Token))
+			return struct{}{}, repairer.Repair(ctx, e.env(q.cfg, inc, q.target, q.step, q.attempt, token))
 		})
 		if err != nil {
 			f.Error = err.Error()

@@ -127,7 +127,7 @@ func (i *Incident) hold(f Judged, j Judgement, e Event) {
 	}
 	said = said || i.Phase == AwaitingApproval && i.Reason == j.Reason
 	i.Reason, i.RetryAt, i.Findings = j.Reason, j.RetryAt, j.Findings
-	if f.Plan != nil && i.Phase == Held {
+	if f.Plan != nil && i.Phase == Held && !i.committed() {
 		i.Plan = f.Plan
 	}
 	if !said && !j.Quiet {
@@ -182,7 +182,7 @@ func (i *Incident) stepBegan(f StepBegan, e Event) {
 		return
 	}
 	s := &i.Steps[f.Step]
-	s.State, s.Attempt, s.Token, s.RetryAt = Started, f.Attempt, f.Token, time.Time{}
+	s.State, s.Attempt, s.RetryAt = Started, f.Attempt, time.Time{}
 	if s.StartedAt.IsZero() {
 		s.StartedAt = e.At
 	}
@@ -247,7 +247,7 @@ func (i *Incident) marked(e Event) {
 	}
 	i.Marked, i.Phase = true, Verifying
 	i.Health.StartedAt = e.At
-	i.Health.Deadline = e.At.Add(i.Health.For + i.Health.Patience)
+	i.Health.Deadline = e.At.Add(max(i.Health.For, i.Health.Patience))
 	i.Reason = fmt.Sprintf("all steps are done; health must hold for %s", i.Health.For)
 	i.tell(e.At, false, "%s", i.Reason)
 }

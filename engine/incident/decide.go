@@ -205,7 +205,7 @@ func (i Incident) nextInVerification() []Command {
 	case !h.GoodSince.IsZero() && h.AskedAt.Sub(h.GoodSince) >= h.For:
 		return []Command{End{Succeeded, fmt.Sprintf("healthy for %s: back at baseline", h.For)}}
 	case !i.Now.Before(h.Deadline):
-		return []Command{End{Failed, fmt.Sprintf("not healthy for %s within %s: %s", h.For, h.For+h.Patience, i.Reason)}}
+		return []Command{End{Failed, fmt.Sprintf("not healthy for %s within %s: %s", h.For, max(h.For, h.Patience), i.Reason)}}
 	}
 	next := h.StartedAt
 	if !h.AskedAt.IsZero() {

@@ -84,7 +84,6 @@ type (
 	StepBegan struct {
 		Step    int       `json:"step"`
 		Attempt int       `json:"attempt"`
-		Token   int64     `json:"token,omitempty"`
 		With    Params    `json:"with,omitempty"` // as run, when it differs from the plan's
 		Until   time.Time `json:"until"`          // its deadline
 	}

@@ -272,7 +272,6 @@ const (
 type StepRun struct {
 	State     StepState       `json:"state"`
 	Attempt   int             `json:"attempt"`
-	Token     int64           `json:"token,omitempty"`
 	StartedAt time.Time       `json:"started_at,omitzero"`
 	EndedAt   time.Time       `json:"ended_at,omitzero"`
 	RetryAt   time.Time       `json:"retry_at,omitzero"`
@@ -287,7 +286,7 @@ type StepRun struct {
 // Health is what the target's own queries said since the procedure ended (S23).
 type Health struct {
 	StartedAt time.Time `json:"started_at,omitzero"`
-	// For is how long all queries must hold without a break; Patience is what is added to it before Deadline ends it.
+	// For is how long all queries must hold without a break; Patience is how long that may take: then comes Deadline.
 	For      time.Duration `json:"for,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"`
 	Deadline time.Time     `json:"deadline,omitzero"`

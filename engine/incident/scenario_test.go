@@ -154,7 +154,7 @@ func (p *player) build(name string, at time.Time) incident.Fact {
 	case "aborted":
 		return incident.Aborted{Reason: "enough"}
 	case "began":
-		return incident.StepBegan{Step: step, Attempt: attempt, Token: 1}
+		return incident.StepBegan{Step: step, Attempt: attempt}
 	case "succeeded":
 		return incident.StepSucceeded{Step: step, Attempt: attempt}
 	case "erred":
