@@ -239,3 +239,12 @@ func manyRules(n int) string {
 	}
 	return b.String()
 }
+
+func BenchmarkLoad(b *testing.B) {
+	env, data := newEnv(b), map[string][]byte{"rules.yaml": []byte(manyRules(1000))}
+	for b.Loop() {
+		if _, found := Load(env, data); found.Err() != nil {
+			b.Fatal(found)
+		}
+	}
+}

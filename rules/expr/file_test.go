@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,8 @@ func TestTheReaderTellsEveryMistakeWithItsPlace(t *testing.T) {
 			}
 			n.Get("a").Decode(&s)
 		}, "error: unknown key \"bda\" (yaml/value)\n  ---> f.yaml:3:3\n   3 |   bda: y\n     |   ^^^"},
+		"too deep": {"a: " + strings.Repeat("[", 101) + strings.Repeat("]", 101) + "\n", func(*Node) {},
+			"error: nested deeper than 100 levels (yaml/depth)\n  ---> f.yaml:1:104\n   1 | a: " + strings.Repeat("[", 101) + strings.Repeat("]", 101) + "\n     | " + strings.Repeat(" ", 103) + "^"},
 		"tabs keep the caret in place": {"a: {\"x\":\t[!t 1]}\n", func(*Node) {},
 			"error: the tag !t is not read here (yaml/tag)\n  ---> f.yaml:1:11\n   1 | a: {\"x\":\t[!t 1]}\n     |         \t ^^ write the plain value"},
 	} {

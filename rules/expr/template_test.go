@@ -215,6 +215,9 @@ func TestPromQLRefusesWhatNoEscapingMakesSafe(t *testing.T) {
 	got, err := template(t, env, "${target.name}{a=~\"${target.vars.re}\"}").PromQL(v)
 	require.NoError(t, err, "the target's own words may stand outside, and be a pattern")
 	require.Equal(t, `up{a=~"a|b"}`, got)
+	got, err = template(t, env, `up{a=~"x${alert.labels.v}.*", b="${alert.labels.v}", c!~'${alert.labels.v}'}`).PromQL(Vars{Alert: Alert{Labels: map[string]string{"v": ".*|a"}}})
+	require.NoError(t, err, "a stranger's pattern matches itself and nothing else")
+	require.Equal(t, `up{a=~"x\\.\\*\\|a.*", b=".*|a", c!~'\\.\\*\\|a'}`, got)
 	_, err = template(t, env, "up{a=`${target.vars.tick}`}").PromQL(v)
 	require.Error(t, err)
 }
