@@ -167,11 +167,11 @@ func TestPanicsAreNeverRetriedInATightLoop(t *testing.T) {
 func TestCloseNamesWorkThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		var cancelled time.Duration
+		cancelled := make(chan time.Duration, 1)
 		begun := time.Now()
 		d := dispatch.NewLocal(func(ctx context.Context, _ string, _ incident.Lane) time.Time {
 			<-ctx.Done()
-			cancelled = time.Since(begun)
+			cancelled <- time.Since(begun)
 			<-release
 			return time.Time{}
 		}, dispatch.Options{Grace: time.Minute})
@@ -179,7 +179,7 @@ func TestCloseNamesWorkThatDoesNotEnd(t *testing.T) {
 		synctest.Wait()
 		err := d.Close()
 		require.ErrorContains(t, err, "1 calls do not end, among them notices of incident/a")
-		require.Equal(t, time.Minute, cancelled, "the context ended after the grace, not before")
+		require.Equal(t, time.Minute, <-cancelled, "the context ended after the grace, not before")
 		require.Equal(t, 2*time.Minute, time.Since(begun))
 		close(release)
 		require.NoError(t, d.Close())
@@ -189,15 +189,15 @@ func TestCloseNamesWorkThatDoesNotEnd(t *testing.T) {
 // A clock that is set forward is noticed within half a minute, though timers count the machine's own time.
 func TestAClockSetForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var jump time.Duration
+		var jump atomic.Int64
 		calls := make(chan time.Duration, 1)
 		begun := time.Now()
 		d := dispatch.NewLocal(func(context.Context, string, incident.Lane) time.Time {
 			calls <- time.Since(begun)
 			return time.Time{}
-		}, dispatch.Options{Now: func() time.Time { return time.Now().Add(jump) }})
+		}, dispatch.Options{Now: func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }})
 		d.Wake("a", incident.ProcedureLane, begun.Add(time.Hour))
-		jump = 2 * time.Hour
+		jump.Store(int64(2 * time.Hour))
 		require.Equal(t, 30*time.Second, <-calls)
 		require.NoError(t, d.Close())
 	})

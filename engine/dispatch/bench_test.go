@@ -1,0 +1,50 @@
+package dispatch_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"astern.dev/astern/engine/dispatch"
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/store"
+)
+
+// BenchmarkCommitToWork measures from the answer of a durable append to the beginning of the work it wakes.
+func BenchmarkCommitToWork(b *testing.B) {
+	s, err := store.OpenSQLite(context.Background(), filepath.Join(b.TempDir(), "bench.db"), store.Options{})
+	require.NoError(b, err)
+	begun := make(chan time.Time)
+	d := dispatch.NewLocal(func(context.Context, string, incident.Lane) time.Time {
+		begun <- time.Now()
+		return time.Time{}
+	}, dispatch.Options{})
+	commit, latency := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
+	for i := range b.N {
+		at, stream := time.Now(), fmt.Sprintf("incident/%08d", i)
+		_, err := s.Append(context.Background(), incident.Append{Stream: stream,
+			Events: []incident.Event{incident.NewEvent(at, "astern", "", incident.Opened{ID: stream, Target: "checkout"})}})
+		require.NoError(b, err)
+		committed := time.Now()
+		d.Wake(stream, incident.ProcedureLane, committed)
+		latency = append(latency, (<-begun).Sub(committed))
+		commit = append(commit, committed.Sub(at))
+	}
+	report(b, "commit", commit)
+	report(b, "wake", latency)
+	b.ReportMetric(0, "ns/op")
+	require.NoError(b, d.Close())
+	require.NoError(b, s.Close())
+}
+
+func report(b *testing.B, name string, all []time.Duration) {
+	slices.Sort(all)
+	for _, p := range []int{50, 99} {
+		b.ReportMetric(float64(all[(len(all)-1)*p/100].Nanoseconds())/1000, fmt.Sprintf("%s-p%d-µs", name, p))
+	}
+}
