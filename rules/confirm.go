@@ -34,7 +34,7 @@ func (l *loader) queries(c *expr.Node, r *Rule, defined expr.Scope) {
 		query, holds := item.Need("query"), item.Need("holds")
 		q := Query{Query: query.Name(), Condition: holds.Name()}
 		if q.query, _ = l.env.Template(expr.Query.With(defined), query); q.query != nil {
-			q.query.CheckPromQL()
+			_ = q.query.CheckPromQL() // told to the file, as all else here
 		}
 		if query.IsString() && query.Name() == "" {
 			query.Report("rule/query", "the query is empty", "")

@@ -19,8 +19,8 @@ func TestTheReaderTellsEveryMistakeWithItsPlace(t *testing.T) {
 		ask  func(*Node)
 		want string
 	}{
-		"unknown key": {"a: 1\nwehn: x\n", func(n *Node) { n.Map("a", "when") },
-			"error: unknown key \"wehn\" (yaml/unknown-key)\n  ---> f.yaml:2:1\n   2 | wehn: x\n     | ^^^^ did you mean \"when\"?"},
+		"unknown key": {"a: 1\nwken: x\n", func(n *Node) { n.Map("a", "when") },
+			"error: unknown key \"wken\" (yaml/unknown-key)\n  ---> f.yaml:2:1\n   2 | wken: x\n     | ^^^^ did you mean \"when\"?"},
 		"duplicate key": {"a: 1\nb: 2\na: 3\n", func(*Node) {},
 			"error: the key \"a\" stands twice (yaml/duplicate-key)\n  ---> f.yaml:3:1\n   3 | a: 3\n     | ^ first in line 1"},
 		"tag": {"a: !x foo\n", func(*Node) {},

@@ -217,7 +217,7 @@ func (n *Node) Warn(code, message, hint string) {
 
 // Diagnostic is a mistake at this node that is not reported to its file: for what is found once files are read.
 func (n *Node) Diagnostic(code, message, hint string) Diagnostic {
-	y, w := n.yaml, 0
+	y, w := n.yaml, 1
 	if !n.Exists() && n.under != nil {
 		y = n.under
 		if y.Kind == yaml.MappingNode && y.Style&yaml.FlowStyle == 0 && len(y.Content) > 0 {
@@ -228,7 +228,7 @@ func (n *Node) Diagnostic(code, message, hint string) Diagnostic {
 	if y == nil {
 		return d
 	}
-	if w = 1; y.Kind == yaml.ScalarNode {
+	if y.Kind == yaml.ScalarNode {
 		w = scalarWidth(y)
 	}
 	d.Line, d.Column, d.Width, d.Source = y.Line, y.Column, w, n.file.line(y.Line)

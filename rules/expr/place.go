@@ -25,9 +25,10 @@ func (n *Node) place(at int) (line, column int) {
 	case y.Style&yaml.LiteralStyle != 0:
 		s.literal(len([]rune(y.Value)))
 	case y.Style&yaml.FoldedStyle != 0:
-		for s.line++; s.line < len(s.lines)-1 && strings.TrimSpace(s.lines[s.line]) == ""; s.line++ {
+		s.fold()
+		for s.line < len(s.lines)-1 && len(s.text()) == s.column {
+			s.fold()
 		}
-		s.column = s.indent()
 		y = &yaml.Node{Value: y.Value, Line: s.line + 1, Column: s.column + 1}
 		s.flow(y.Value, s.single)
 	case y.Style&yaml.DoubleQuotedStyle != 0:
