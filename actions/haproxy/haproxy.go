@@ -79,14 +79,14 @@ func parseSocket(socket string) (network, address string, err error) {
 }
 
 // name is what HAProxy takes as the name of a proxy or a server. Anything else could end one command and begin another.
-var name = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+var name = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`)
 
 func checkName(what, value string) error {
 	switch {
 	case value == "":
 		return fmt.Errorf("%s: is required", what)
 	case !name.MatchString(value):
-		return fmt.Errorf("%s: %q is no name of HAProxy's: letters, digits and _ . : - alone", what, value)
+		return fmt.Errorf("%s: %q is no name of HAProxy's: letters, digits and _ . : - alone, 128 at most", what, value)
 	}
 	return nil
 }

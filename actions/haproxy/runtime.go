@@ -121,15 +121,20 @@ func (f *Fleet) read(ctx context.Context, backend string) ([]view, error) {
 }
 
 func (p *process) read(ctx context.Context, backend string) (view, error) {
-	state, err := p.ask(ctx, "show servers state "+backend)
+	answer, err := p.ask(ctx, "show servers state "+backend)
 	if err != nil {
 		return view{}, err
 	}
-	stat, err := p.ask(ctx, "show stat "+backend+" 4 -1")
+	rows, err := parseState(backend, answer)
+	if err != nil {
+		return view{}, fmt.Errorf("haproxy %s: %w", p.socket, err)
+	}
+	// By number: a frontend may have the same name.
+	answer, err = p.ask(ctx, "show stat "+rows[0]["be_id"]+" 4 -1")
 	if err != nil {
 		return view{}, err
 	}
-	servers, err := parseServers(backend, state, stat)
+	servers, err := parseServers(backend, rows, answer)
 	if err != nil {
 		return view{}, fmt.Errorf("haproxy %s: %w", p.socket, err)
 	}

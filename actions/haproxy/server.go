@@ -47,43 +47,53 @@ func (s server) ready() error {
 // takes says whether new sessions go to the server now.
 func (s server) takes() bool { return s.weight > 0 && !s.inMaint() && !s.drained() && s.up() }
 
-// parseServers joins the answers of `show servers state BACKEND` and `show stat BACKEND 4 -1`.
-func parseServers(backend, state, stat string) ([]server, error) {
-	if strings.HasPrefix(state, "Can't find backend") {
+// parseState reads the answer of `show servers state BACKEND`: one row a server, at least one.
+func parseState(backend, answer string) ([]row, error) {
+	if strings.HasPrefix(answer, "Can't find backend") {
 		return nil, actions.Permanent(fmt.Errorf("there is no backend %q", backend))
 	}
-	rows, err := stateRows(state)
+	rows, err := stateRows(answer)
 	if err != nil {
 		return nil, fmt.Errorf("read servers of %s: %w", backend, err)
 	}
-	live, err := statRows(stat)
+	if len(rows) == 0 {
+		return nil, actions.Permanent(fmt.Errorf("backend %s has no servers", backend))
+	}
+	for _, r := range rows {
+		if r["be_name"] != backend || r["be_id"] != rows[0]["be_id"] {
+			return nil, fmt.Errorf("read servers of %s: %q is a server of %q", backend, r["srv_name"], r["be_name"])
+		}
+	}
+	return rows, nil
+}
+
+// parseServers adds the answer of `show stat ID 4 -1` to the rows of the state.
+func parseServers(backend string, rows []row, answer string) ([]server, error) {
+	live, err := statRows(answer)
 	if err != nil {
 		return nil, fmt.Errorf("read statistics of %s: %w", backend, err)
 	}
 	var servers []server
-	for _, row := range rows {
-		s, err := parseServer(row, live[row["srv_name"]])
-		if err != nil || row["be_name"] != backend {
-			return nil, fmt.Errorf("read server %q of %s: %w", row["srv_name"], backend, errors.Join(err, errOther(row["be_name"], backend)))
+	for _, r := range rows {
+		l := live[r["srv_name"]]
+		s, err := parseServer(r, l)
+		if err == nil && l["pxname"] != backend {
+			err = fmt.Errorf("its statistics are of %q", l["pxname"])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read server %q of %s: %w", r["srv_name"], backend, err)
 		}
 		servers = append(servers, s)
-	}
-	if len(servers) == 0 || len(servers) != len(live) {
-		return nil, fmt.Errorf("backend %s has %d servers in its state and %d in its statistics", backend, len(servers), len(live))
 	}
 	return servers, nil
 }
 
-func errOther(got, want string) error {
-	if got != want {
-		return fmt.Errorf("it is a server of %q", got)
-	}
-	return nil
-}
+// row is one line of a table, by its column names.
+type row map[string]string
 
-func parseServer(row, live map[string]string) (server, error) {
+func parseServer(state, live row) (server, error) {
 	var failed []error
-	number := func(from map[string]string, column string) int {
+	number := func(from row, column string) int {
 		n, err := strconv.Atoi(from[column])
 		if err != nil {
 			failed = append(failed, fmt.Errorf("column %s: %q is no number", column, from[column]))
@@ -91,8 +101,8 @@ func parseServer(row, live map[string]string) (server, error) {
 		return n
 	}
 	s := server{
-		name: row["srv_name"], address: row["srv_addr"] + ":" + row["srv_port"], status: live["status"],
-		weight: number(row, "srv_uweight"), admin: number(row, "srv_admin_state"),
+		name: state["srv_name"], address: state["srv_addr"] + ":" + state["srv_port"], status: live["status"],
+		weight: number(state, "srv_uweight"), admin: number(state, "srv_admin_state"),
 		sessions: number(live, "scur") + number(live, "qcur"),
 	}
 	if s.name == "" || s.status == "" {
@@ -102,14 +112,14 @@ func parseServer(row, live map[string]string) (server, error) {
 }
 
 // stateRows reads version 1 of the table: a line "1", a line of column names after "# ", rows separated by spaces.
-func stateRows(text string) ([]map[string]string, error) {
+func stateRows(text string) ([]row, error) {
 	version, rest, _ := strings.Cut(text, "\n")
 	header, rest, _ := strings.Cut(rest, "\n")
 	if version != "1" || !strings.HasPrefix(header, "# ") {
 		return nil, errors.New("`show servers state` answered in a form that is not known")
 	}
 	columns := strings.Fields(strings.TrimPrefix(header, "# "))
-	var rows []map[string]string
+	var rows []row
 	for line := range strings.Lines(rest) {
 		fields := strings.Fields(line)
 		if len(fields) == 0 {
@@ -124,24 +134,24 @@ func stateRows(text string) ([]map[string]string, error) {
 }
 
 // statRows reads the CSV of `show stat`, by server name.
-func statRows(text string) (map[string]map[string]string, error) {
+func statRows(text string) (map[string]row, error) {
 	reader := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
 	records, err := reader.ReadAll()
 	if err != nil || len(records) == 0 || len(records[0]) < 2 || records[0][0] != "pxname" {
 		return nil, errors.New("`show stat` answered in a form that is not known")
 	}
-	rows := map[string]map[string]string{}
+	rows := map[string]row{}
 	for _, record := range records[1:] {
-		row := pair(records[0], record)
-		rows[row["svname"]] = row
+		r := pair(records[0], record)
+		rows[r["svname"]] = r
 	}
 	return rows, nil
 }
 
-func pair(columns, fields []string) map[string]string {
-	row := make(map[string]string, len(columns))
+func pair(columns, fields []string) row {
+	r := make(row, len(columns))
 	for n, column := range columns {
-		row[column] = fields[n]
+		r[column] = fields[n]
 	}
-	return row
+	return r
 }
