@@ -90,10 +90,9 @@ func play(ctx context.Context, s *screen, r *rig.Rig, binary string) (string, er
 
 // prepare does what an operator and a CI pipeline do once: arm, and tell the releases. Each command is shown as typed.
 func prepare(ctx context.Context, s *screen, r *rig.Rig) error {
-	now := time.Now().UTC()
 	for _, args := range [][]string{
-		{"release", "record", target, "--version=v41", "--at=" + now.Add(-48*time.Hour).Format(time.RFC3339), "--verdict=good", "--var=track=blue"},
-		{"release", "record", target, "--version=v42", "--at=" + now.Add(-20*time.Minute).Format(time.RFC3339), "--var=track=green"},
+		{"release", "record", target, "--version=v41", "--at=-2d", "--verdict=good", "--var=track=blue"},
+		{"release", "record", target, "--version=v42", "--at=-20m", "--var=track=green"},
 		{"arm", "--reason=the demo may act"},
 	} {
 		if _, err := r.Astern.Run(ctx, args...); err != nil {
