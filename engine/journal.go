@@ -55,8 +55,16 @@ type stream[S any] struct {
 }
 
 type wish[S any] struct {
-	draft func(S) (draft, error)
-	done  chan recorded[S]
+	draft    func(S) (draft, error)
+	done     chan recorded[S]
+	answered bool // touched by the draining goroutine alone
+}
+
+func (w *wish[S]) answer(r recorded[S]) {
+	if !w.answered {
+		w.answered = true
+		w.done <- r
+	}
 }
 
 func (j *journal[S]) stream(name string) *stream[S] {
@@ -161,7 +169,7 @@ func (j *journal[S]) gather(name string, state S, batch []*wish[S]) (taken int, 
 	next = state
 	now, config := j.now(), j.config()
 	for _, w := range batch {
-		if w.done == nil {
+		if w.answered {
 			taken++
 			continue
 		}
@@ -171,8 +179,7 @@ func (j *journal[S]) gather(name string, state S, batch []*wish[S]) (taken int, 
 				taken++ // answered with the others: what it saw is not durable before them
 				continue
 			}
-			w.done <- recorded[S]{state: next, err: err}
-			w.done = nil
+			w.answer(recorded[S]{state: next, err: err})
 			taken++
 			continue
 		}
@@ -200,10 +207,7 @@ func (j *journal[S]) gather(name string, state S, batch []*wish[S]) (taken int, 
 
 func answer[S any](batch []*wish[S], r recorded[S]) {
 	for _, w := range batch {
-		if w.done != nil {
-			w.done <- r
-			w.done = nil
-		}
+		w.answer(r)
 	}
 }
 
