@@ -98,7 +98,6 @@ const (
 func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.web.Serve(listener) })
-	group.Go(func() error { return s.dispatch.Run(ctx) })
 	group.Go(func() error { s.engine.Reconcile(ctx); return nil })
 	group.Go(func() error { s.reloadOnHangup(ctx); return nil })
 	group.Go(func() error { s.compact(ctx); return nil })

@@ -122,8 +122,9 @@ func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (s *server, er
 		return nil, err
 	}
 	s.dispatch = dispatch.NewLocal(s.engine.Perform, dispatch.Options{
-		Panicked: func(stream string, lane incident.Lane, value any, stack []byte) {
-			log.Error("a panic was caught", zap.String("stream", stream), zap.Any("panic", value), zap.ByteString("stack", stack))
+		Panicked: func(p dispatch.Panic) {
+			log.Error("a panic was caught; the incident rests before it is worked on again",
+				zap.String("stream", p.Stream), zap.Any("value", p.Value), zap.Time("next", p.Next), zap.ByteString("stack", p.Stack))
 		},
 	})
 	s.defers("dispatcher", s.dispatch.Close)
