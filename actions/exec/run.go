@@ -101,11 +101,10 @@ func (e *Exec) program(ctx context.Context, env actions.Env, argv []actions.Arg)
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
 	}
-	margin := longest(secrets)
-	output, stdout := &tape{limit: maxOutput, margin: margin}, &tape{limit: maxStdout, margin: margin}
+	output, stdout := &tape{limit: maxOutput}, &tape{limit: maxStdout}
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(output, stdout), output
 	err = supervise(cmd)
-	ran := ended{cmd.ProcessState.ExitCode(), scrub(output.text(), secrets), strings.TrimSpace(scrub(stdout.text(), secrets))}
+	ran := ended{cmd.ProcessState.ExitCode(), output.text(secrets), strings.TrimSpace(stdout.text(secrets))}
 	return ran, e.judge(ctx, string(argv[0]), cmd, err)
 }
 

@@ -1,7 +1,9 @@
 package exec
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -10,8 +12,7 @@ import (
 // tape records what is written: the beginning and the end, limit bytes together. It never refuses a write, so that no
 // program is stopped by what it prints.
 type tape struct {
-	limit  int
-	margin int // left out on both sides of a gap, so that no piece of a secret stands there
+	limit int
 
 	mu         sync.Mutex
 	head, tail []byte
@@ -31,14 +32,15 @@ func (t *tape) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// text is what was recorded, as a terminal can show it: control characters are replaced.
-func (t *tape) text() string {
+// text is what was recorded, without the secrets and as a terminal can show it: control characters are replaced.
+func (t *tape) text(secrets []string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	whole := string(t.head) + string(t.tail)
+	secrets = parts(secrets)
+	whole := scrub(string(t.head)+string(t.tail), secrets)
 	if t.lost > 0 {
-		head, tail := t.head[:max(0, len(t.head)-t.margin)], t.tail[min(len(t.tail), t.margin):]
-		whole = fmt.Sprintf("%s\n… %d bytes left out …\n%s", head, t.lost+len(t.head)-len(head)+len(t.tail)-len(tail), tail)
+		head, tail := cutAfter(scrub(string(t.head), secrets), secrets), cutBefore(scrub(string(t.tail), secrets), secrets)
+		whole = fmt.Sprintf("%s\n… %d bytes left out …\n%s", head, t.lost, tail)
 	}
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && (r < ' ' || r == 0x7f) || r == utf8.RuneError {
@@ -50,22 +52,49 @@ func (t *tape) text() string {
 
 const minSecret = 4 // shorter ones would hide more than they keep
 
-// scrub takes the values of env_files out of a text, whole or by the line.
-func scrub(text string, secrets []string) string {
+// parts are the secrets and their lines, the longest first.
+func parts(secrets []string) []string {
+	var all []string
 	for _, secret := range secrets {
-		for _, line := range append([]string{secret}, strings.Split(secret, "\n")...) {
-			if len(line) >= minSecret {
-				text = strings.ReplaceAll(text, line, "<secret>")
+		for _, part := range append([]string{secret}, strings.Split(secret, "\n")...) {
+			if len(part) >= minSecret {
+				all = append(all, part)
 			}
 		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return all
+}
+
+func scrub(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "<secret>")
 	}
 	return text
 }
 
-func longest(secrets []string) int {
-	n := 0
+// cutAfter takes the beginning of a secret off the end of a text that was cut there.
+func cutAfter(text string, secrets []string) string {
+	cut := 0
 	for _, secret := range secrets {
-		n = max(n, len(secret))
+		for n := range len(secret) {
+			if n > cut && strings.HasSuffix(text, secret[:n]) {
+				cut = n
+			}
+		}
 	}
-	return n
+	return text[:len(text)-cut]
+}
+
+// cutBefore takes the end of a secret off the beginning of a text that was cut there.
+func cutBefore(text string, secrets []string) string {
+	cut := 0
+	for _, secret := range secrets {
+		for n := range len(secret) {
+			if n > cut && strings.HasPrefix(text, secret[len(secret)-n:]) {
+				cut = n
+			}
+		}
+	}
+	return text[cut:]
 }
