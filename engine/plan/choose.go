@@ -58,11 +58,12 @@ func (b *Book) Choose(labels map[string]string) (*Target, error) {
 	return nil, fmt.Errorf("%w: %d targets match these labels: %s", ErrNoTarget, len(chosen), strings.Join(names, ", "))
 }
 
+// selects is for targets with a selector: an empty one would select everything.
 func (t *Target) selects(labels map[string]string) bool {
 	for label, value := range t.Select {
 		if have, ok := labels[label]; !ok || have != value {
 			return false
 		}
 	}
-	return len(t.Select) > 0
+	return true
 }

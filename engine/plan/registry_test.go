@@ -49,10 +49,12 @@ func (s *switchTraffic) Validate() error {
 	if s.Backend == "" {
 		return errors.New("backend: say which backend")
 	}
-	for _, w := range s.Weights {
-		if w.Server == "" {
-			return errors.New("weights: a server has no name")
+	seen := map[string]bool{}
+	for i, w := range s.Weights {
+		if w.Server == "" || seen[w.Server] {
+			return fmt.Errorf("weights[%d].server: %q has no name or stands twice", i, w.Server)
 		}
+		seen[w.Server] = true
 	}
 	return nil
 }
