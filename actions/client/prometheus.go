@@ -137,7 +137,14 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return strings.TrimRight(fmt.Sprintf("%s answered %d %s: %s", e.What, e.Status, e.Kind, e.Text), ": ")
+	text := fmt.Sprintf("%s answered %d", e.What, e.Status)
+	if e.Kind != "" {
+		text += " " + e.Kind
+	}
+	if e.Text != "" {
+		text += ": " + e.Text
+	}
+	return text
 }
 
 type promAnswer struct {
