@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
+	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/client"
 	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/config"
@@ -42,10 +43,31 @@ func configuration(l *loaded, externalURL string) (*engine.Configuration, error)
 			s.Connections[kind][name] = opened
 		}
 	}
+	if err := openDefaults(l.Registry, s.Connections, dial); err != nil {
+		return nil, err
+	}
 	for _, sender := range c.Senders {
 		s.SenderConnections[sender.Name] = senderConnection(c, sender)
 	}
 	return &engine.Configuration{Rules: l.Rules, Book: l.Book, Settings: s, Digest: l.Digest}, nil
+}
+
+// openDefaults opens the empty connection of each kind that has none configured and is valid without a word: a smoke test
+// needs no `connections.http`.
+func openDefaults(r *actions.Registry, opened map[string]map[string]any, dial actions.Dial) error {
+	for _, kind := range r.Kinds() {
+		empty, _ := r.Connection(kind)
+		connection := empty()
+		if len(opened[kind]) > 0 || connection.Validate() != nil {
+			continue
+		}
+		first, err := connection.Open(dial)
+		if err != nil {
+			return fmt.Errorf("open the default connection of kind %s: %w", kind, err)
+		}
+		opened[kind] = map[string]any{"default": first}
+	}
+	return nil
 }
 
 // senderConnection is the Alertmanager whose API is read for a sender: the one it names, or the only one there is.
