@@ -18,7 +18,7 @@ import (
 const (
 	target     = "honeylink-api"
 	perSecond  = 60
-	longest    = 4 * time.Minute // of the story, once everything is built
+	longest    = 3 * time.Minute // of the story, once everything is built
 	badAnswers = 0.25
 )
 
