@@ -20,7 +20,6 @@ import (
 
 	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/config"
-	"astern.dev/astern/engine/incident"
 )
 
 // The secrets of the tests. Each holds the word canary, so that one search finds any that leaks.
@@ -222,5 +221,3 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
-
-var _ = incident.Good

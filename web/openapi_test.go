@@ -45,7 +45,9 @@ func TestTheAPIDocumentIsTheTableOfRoutes(t *testing.T) {
 	require.Equal(t, len(f.routes()), operations, "nothing is in the document that is not in the table")
 	everyReferenceResolves(t, a.body, doc.Components.Schemas)
 
-	properties := func(schema string) map[string]any { return doc.Components.Schemas[schema]["properties"].(map[string]any) }
+	properties := func(schema string) map[string]any {
+		return doc.Components.Schemas[schema]["properties"].(map[string]any)
+	}
 	require.ElementsMatch(t, []any{"plan"}, doc.Components.Schemas["ApproveRequest"]["required"])
 	require.Contains(t, properties("HeadList"), "items")
 	require.Contains(t, properties("HeadList"), "apiVersion")

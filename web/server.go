@@ -17,12 +17,13 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
+	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/config"
 )
 
 // Options are what a server is made of.
 type Options struct {
-	Engine hands
+	Engine *engine.Engine
 	// Config says who may knock and who may ask.
 	Config *config.Config
 	// Anonymous opens the door to all (the engine must be told, too: it then only observes).
@@ -42,7 +43,7 @@ type Options struct {
 // Server is the door and the API. It is safe for concurrent use.
 type Server struct {
 	options  Options
-	engine   hands
+	engine   *engine.Engine
 	log      *zap.Logger
 	now      func() time.Time
 	metrics  *metrics
