@@ -227,5 +227,7 @@ func TestWorkersAreBounded(t *testing.T) {
 		require.EqualValues(t, 30, worked.Load())
 		require.Zero(t, dispatch.Known(d))
 		require.NoError(t, d.Close())
+		d.Wake("a", incident.ProcedureLane, begun)
+		require.Zero(t, dispatch.Known(d), "what is closed remembers nothing")
 	})
 }

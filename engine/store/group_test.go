@@ -152,3 +152,19 @@ func TestStats(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 4, st.Events)
 }
+
+// A transaction that fails at its end is taken back whole, and the next one is not caught in it.
+func TestAFailedTransactionIsTakenBack(t *testing.T) {
+	s := openTemp(t, store.Options{})
+	require.NoError(t, s.Exec(t.Context(), `ALTER TABLE counters RENAME TO hidden`))
+	release, wait := pile(t, s, 5)
+	release()
+	err := wait()
+	require.ErrorIs(t, err, incident.ErrUnavailable)
+	require.ErrorContains(t, err, "count events")
+	require.NoError(t, s.Exec(t.Context(), `ALTER TABLE hidden RENAME TO counters`))
+	for i := range 5 {
+		_, err := s.Append(t.Context(), opening(fmt.Sprint("s", i)))
+		require.NoError(t, err, "nothing of it was stored")
+	}
+}
