@@ -42,8 +42,9 @@ func Family() actions.Family {
 type Wait struct {
 	// Query is the PromQL expression.
 	Query actions.PromQL `yaml:"query"`
-	// Above and Below bound the value, themselves left out; at least one is needed.
+	// Above is what the value must exceed. One of above and below is needed, both together bound it.
 	Above *float64 `yaml:"above,omitempty"`
+	// Below is what the value must stay under.
 	Below *float64 `yaml:"below,omitempty"`
 	// For is how long it must have held without a break; 0 is one look.
 	For actions.Duration `yaml:"for,omitempty"`
