@@ -59,6 +59,9 @@ func (e *Engine) performNotice(ctx context.Context, inc incident.Incident, c inc
 	return nil
 }
 
+// atOnce is how long a notice that is owed immediately may take before it counts as overdue.
+const atOnce = 30 * time.Second
+
 // owe settles who must be told of the story so far. Conditions are asked at each chapter: an incident that turns
 // critical later owes from then on.
 func (e *Engine) owe(ctx context.Context, inc incident.Incident, c incident.Owe) error {
@@ -78,7 +81,7 @@ func (e *Engine) owe(ctx context.Context, inc incident.Incident, c incident.Owe)
 		}
 		for _, o := range owed {
 			f.Notices = append(f.Notices, incident.NoticeOwed{
-				ID: inc.ID + "/" + o.To + "/" + o.Via, To: o.To, Via: o.Via, With: o.With, Updates: o.Updates, Due: q.now.Add(o.Within),
+				ID: inc.ID + "/" + o.To + "/" + o.Via, To: o.To, Via: o.Via, With: o.With, Updates: o.Updates, Due: q.now.Add(max(o.Within, atOnce)),
 			})
 		}
 	}
