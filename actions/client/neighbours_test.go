@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -46,19 +45,21 @@ func start(t *testing.T, binary string, args ...string) string {
 	cmd := exec.Command(binary, append(args, "--web.listen-address="+address)...)
 	cmd.Stdout, cmd.Stderr = &said, &said
 	require.NoError(t, cmd.Start())
-	var ended atomic.Bool
-	done := make(chan struct{})
-	go func() { cmd.Wait(); ended.Store(true); close(done) }()
-	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); <-done })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		t.Log("it ended: ", <-ended)
+	})
 	require.Eventually(t, func() bool {
 		resp, err := http.Get("http://" + address + "/-/ready")
 		if err != nil {
-			return ended.Load()
+			return len(ended) > 0
 		}
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	}, 30*time.Second, 20*time.Millisecond)
-	require.False(t, ended.Load(), "%s ended: %s", binary, &said)
+	require.Empty(t, ended, "%s ended: %s", binary, &said)
 	return "http://" + address
 }
 

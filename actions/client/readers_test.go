@@ -1,6 +1,7 @@
 package client
 
 import (
+	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -43,7 +44,9 @@ func (a *answers) write(w http.ResponseWriter, status int, file string) {
 		raw = []byte(file)
 	}
 	w.WriteHeader(status)
-	w.Write(raw)
+	if _, err := w.Write(raw); err != nil {
+		return
+	}
 }
 
 func (a *answers) prometheus(t *testing.T) *Prometheus {
@@ -134,13 +137,13 @@ func TestServersThatIgnoreLookback(t *testing.T) {
 	_, err := p.QueryRange(t.Context(), q)
 	require.NoError(t, err)
 	for status, body := range map[int]string{400: `{"status":"error","error":"bad request"}`, 404: "not found", 403: "no"} {
-		server := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); w.Write([]byte(body)) })
+		server := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); io.WriteString(w, body) })
 		p := NewPrometheus(must(ParseRoot(server.URL)), newHTTP(t, HTTPConfig{}))
 		q.LookbackDelta = time.Second
 		_, err := p.QueryRange(t.Context(), q)
 		require.ErrorIs(t, err, ErrNoLookback, "%d says nothing about lookback_delta", status)
 	}
-	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	_, err = NewPrometheus(must(ParseRoot(server.URL)), newHTTP(t, HTTPConfig{})).QueryRange(t.Context(), q)
 	require.Error(t, err)
 	require.NotErrorIs(t, err, ErrNoLookback, "a server that is away may heed it")

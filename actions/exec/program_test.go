@@ -1,7 +1,6 @@
 package exec_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,9 +36,7 @@ func program(args []string) int {
 	case "tell":
 		return tell(args[1:])
 	case "flood":
-		out := bufio.NewWriter(os.Stdout)
-		fmt.Fprint(out, "begin", strings.Repeat("x\n", 1<<20), "end")
-		out.Flush()
+		fmt.Print("begin", strings.Repeat("x\n", 1<<20), "end")
 	case "secret":
 		fmt.Print("it is ", os.Getenv("SECRET"), " ", strings.Split(os.Getenv("SECRET"), "\n")[1])
 	case "secret-flood":
@@ -89,7 +86,9 @@ func tell(args []string) int {
 	if json.NewDecoder(os.Stdin).Decode(&stdin) != nil {
 		return 97
 	}
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"environ": os.Environ(), "args": args, "dir": dir, "stdin": stdin})
+	if json.NewEncoder(os.Stdout).Encode(map[string]any{"environ": os.Environ(), "args": args, "dir": dir, "stdin": stdin}) != nil {
+		return 96
+	}
 	return 0
 }
 

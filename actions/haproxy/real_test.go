@@ -79,16 +79,18 @@ func runReal(t *testing.T, binary, server string) string {
 	cmd := exec.Command(binary, "-db", "-f", file)
 	cmd.Stdout, cmd.Stderr = &said, &said
 	require.NoError(t, cmd.Start())
-	var ended atomic.Bool
-	done := make(chan struct{})
-	go func() { cmd.Wait(); ended.Store(true); close(done) }()
-	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); <-done })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		t.Log("it ended: ", <-ended)
+	})
 	p := &process{dir + "/admin", "unix", dir + "/admin", actiontestDial}
 	until(t, "haproxy answers", func() bool {
 		_, err := p.read(context.Background(), "web")
-		return err == nil || ended.Load()
+		return err == nil || len(ended) > 0
 	})
-	require.False(t, ended.Load(), "haproxy ended")
+	require.Empty(t, ended, "haproxy ended")
 	return dir
 }
 
