@@ -3,6 +3,9 @@ package web
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/client"
 	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/dispatch"
 	"astern.dev/astern/engine/incident"
@@ -66,13 +70,35 @@ func newEngine(t testing.TB, now func() time.Time) *engine.Engine {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, kept.Close()) })
 	e, err := engine.New(engine.Options{Store: kept, Log: zap.NewNop(), Now: now, Registry: registry, Config: &engine.Configuration{
-		Rules: set, Book: book, Digest: "config", Settings: engine.Settings{DefaultMode: incident.Auto},
+		Rules: set, Book: book, Digest: "config", Settings: engine.Settings{
+			DefaultMode: incident.Auto, Guards: incident.Guards{Settle: incident.Bound[time.Duration]{Written: true, Off: true}}, // time stands still here
+			Connections:       map[string]map[string]any{"alertmanager": {"eu": silentAlertmanager(t)}},
+			SenderConnections: map[string]string{"am-bearer": "eu"},
+		},
 	}})
 	require.NoError(t, err)
 	d := dispatch.NewLocal(e.Perform, dispatch.Options{Now: now})
 	t.Cleanup(func() { require.NoError(t, d.Close()) })
 	require.NoError(t, e.Start(context.Background(), d))
 	return e
+}
+
+// silentAlertmanager answers that it has no alert and so no silence.
+func silentAlertmanager(t testing.TB) any {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v2/alerts" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("[]"))
+	}))
+	t.Cleanup(server.Close)
+	c := client.AlertmanagerFamily.NewConnection().(*client.AlertmanagerConnection)
+	c.URL = server.URL
+	opened, err := c.Open(client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}))
+	require.NoError(t, err)
+	return opened
 }
 
 // move is an action that moves nothing.

@@ -11,9 +11,6 @@ import (
 	"astern.dev/astern/engine/incident"
 )
 
-// longPoll is how long `?wait=` waits for something new.
-const longPoll = 30 * time.Second
-
 func (s *Server) incidents(ctx context.Context, c call) (List[incident.Head], error) {
 	f := incident.HeadFilter{Target: c.query.Get("target")}
 	var err error
@@ -50,7 +47,7 @@ func (s *Server) incident(ctx context.Context, c call) (IncidentAnswer, error) {
 // await answers as soon as the incident has more facts than were seen, and otherwise with what is so after a while or
 // when the server stops. It watches before it reads, so that nothing falls between.
 func (s *Server) await(ctx context.Context, id string, seen int) (IncidentAnswer, error) {
-	enough := time.NewTimer(longPoll)
+	enough := time.NewTimer(s.pollFor)
 	defer enough.Stop()
 	for waited := false; ; {
 		changed, forget := s.engine.Watch(id)

@@ -42,17 +42,19 @@ type Options struct {
 
 // Server is the door and the API. It is safe for concurrent use.
 type Server struct {
-	options  Options
-	engine   *engine.Engine
-	log      *zap.Logger
-	now      func() time.Time
-	metrics  *metrics
-	door     *door
-	scrape   http.Handler
-	router   *router
-	origin   *http.CrossOriginProtection
-	access   atomic.Pointer[access]
-	headerIn time.Duration // how long a request's header may take
+	options Options
+	engine  *engine.Engine
+	log     *zap.Logger
+	now     func() time.Time
+	metrics *metrics
+	door    *door
+	scrape  http.Handler
+	router  *router
+	origin  *http.CrossOriginProtection
+	access  atomic.Pointer[access]
+	// headerIn and bodyIn bound how long a request's header, and the whole request, may take to arrive; pollFor is how
+	// long `?wait=` waits for something new.
+	headerIn, bodyIn, pollFor time.Duration
 
 	drain   sync.Once
 	drained chan struct{}
@@ -68,7 +70,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, engine: o.Engine, log: o.Log, now: o.Now, metrics: m, headerIn: 5 * time.Second,
+	s := &Server{options: o, engine: o.Engine, log: o.Log, now: o.Now, metrics: m, headerIn: 5 * time.Second, bodyIn: 30 * time.Second, pollFor: 30 * time.Second,
 		origin: http.NewCrossOriginProtection(), drained: make(chan struct{})}
 	if err := s.Configure(o.Config); err != nil {
 		return nil, err
@@ -104,7 +106,7 @@ func (s *Server) Serve(l net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.headerIn,
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       s.bodyIn,
 		WriteTimeout:      90 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    64 << 10,
