@@ -109,8 +109,8 @@ func (s *server) close() {
 }
 
 // wire builds the server from flags and files, in the order in which the parts need each other.
-func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (s *server, err error) {
-	s = &server{flags: flags, log: log, registry: prometheus.NewRegistry()}
+func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, err error) {
+	s := &server{flags: flags, log: log, registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			s.close()
