@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/client"
 )
 
@@ -25,6 +26,7 @@ type fake struct {
 	mu       sync.Mutex
 	backends map[string][]*fakeServer
 	stalled  chan struct{} // not nil: takes commands, answers nothing
+	undone   bool          // another controller takes back at once what is set
 }
 
 type fakeServer struct {
@@ -48,8 +50,12 @@ func startFake(t *testing.T, n int) rig {
 	dir, err := os.MkdirTemp("", "fake") // t.TempDir is too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	var r rig
 	var all []*fake
+	r := rig{undo: func() {
+		for _, f := range all {
+			f.change(func() { f.undone = true })
+		}
+	}}
 	for i := range n {
 		f := newFake()
 		all = append(all, f)
@@ -129,9 +135,12 @@ func (f *fake) answer(words []string, admin bool) string {
 func (f *fake) on(path string, do func(*fakeServer) string) string {
 	backend, name, _ := strings.Cut(path, "/")
 	for _, s := range f.backends[backend] {
-		if s.name == name {
-			return do(s)
+		if s.name == name && f.undone {
+			s = &fakeServer{} // what is set here nobody sees
+		} else if s.name != name {
+			continue
 		}
+		return do(s)
 	}
 	return "No such server.\n"
 }
@@ -200,3 +209,17 @@ func headerOf(file string) string {
 }
 
 func TestFakeHAProxy(t *testing.T) { suite(t, startFake) }
+
+// An empty answer is no proof: another controller may own the weights.
+func TestWhatIsTakenBackAtOnceIsNoSuccess(t *testing.T) {
+	r := startFake(t, 1)
+	r.undo()
+	_, err := decode(t, &Weights{}, toBlue).Run(t.Context(), r.env(t))
+	require.ErrorContains(t, err, "1 of 1 HAProxy processes do not have the weights")
+	require.False(t, actions.IsPermanent(err))
+	r = startFake(t, 1)
+	r.by(t, 0, "set server web/blue weight 100")
+	r.undo()
+	_, err = decode(t, &Drain{}, `{backend: web, server: green, within: 1ms}`).Run(t.Context(), r.env(t))
+	require.ErrorContains(t, err, "still gives it sessions")
+}

@@ -24,6 +24,8 @@ type rig struct {
 	hold func(t *testing.T, n int) (release func())
 	// stall makes the processes take commands and answer nothing; nil where that cannot be had.
 	stall func()
+	// undo makes the fake take every command and do nothing.
+	undo func()
 }
 
 // start begins a rig of n processes.
