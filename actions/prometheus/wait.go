@@ -17,7 +17,7 @@ import (
 
 const (
 	defaultStep   = 15 * time.Second
-	defaultWithin = actions.Duration(5 * time.Minute)
+	defaultWithin = actions.Duration(4 * time.Minute) // shorter than a step without a word may take
 	maxPoints     = 10_000
 	waitExample   = `- name: back_at_baseline
   uses: prometheus/wait
@@ -48,7 +48,7 @@ type Wait struct {
 	Below *float64 `yaml:"below,omitempty"`
 	// For is how long it must have held without a break; 0 is one look.
 	For actions.Duration `yaml:"for,omitempty"`
-	// Within is how long to wait for it at most; 5m without a word. The step's timeout must be longer.
+	// Within is how long to wait for it at most; 4m without a word. The step's timeout must be longer.
 	Within actions.Duration `yaml:"within,omitempty"`
 	// Step is the time between two looks, and twice that the age at which a sample is stale; 15s without a word. It
 	// should be the time between two scrapes or evaluations.
