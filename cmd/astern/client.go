@@ -164,7 +164,7 @@ func (c *apiClient) refusal(response *http.Response, raw []byte) error {
 		return c.stranger()
 	}
 	message := problem.Error.Message
-	if problem.Error.Field != "" {
+	if field := problem.Error.Field; field != "" && !strings.HasPrefix(message, field) {
 		message = fmt.Sprintf("%s: %s", problem.Error.Field, message)
 	}
 	return &failure{exitOf(response.StatusCode), message, hintOf(response.StatusCode, problem.Error.Hint)}

@@ -55,12 +55,13 @@ func (a *app) header(w io.Writer, i incident.Incident) {
 	g.print(w, "")
 }
 
-// nextOf is what the head of a list says, too; it is not said where a person is needed.
+// nextOf is what the head of a list says, too; it is not said where the reason or a person's need says it.
 func nextOf(i incident.Incident) string {
-	if i.Phase.Final() || i.Phase == incident.AwaitingApproval || i.Phase == incident.InDoubt {
-		return ""
+	switch i.Phase {
+	case incident.Pending, incident.Held, incident.Verifying:
+		return incident.HeadOf(i).Next
 	}
-	return incident.HeadOf(i).Next
+	return ""
 }
 
 // people are those who had a say.
@@ -182,7 +183,7 @@ func (a *app) findings(w io.Writer, title string, all []incident.Finding) {
 	beside := ""
 	switch {
 	case passed == len(all):
-		beside = fmt.Sprintf("  all %d pass (-o wide shows them)", passed)
+		beside = "  all pass (-o wide shows them)"
 	case passed > 0:
 		beside = fmt.Sprintf("  %d others pass (-o wide shows them)", passed)
 	}
@@ -199,7 +200,7 @@ func guardName(f incident.Finding) string {
 
 func (a *app) health(w io.Writer, i incident.Incident) {
 	h := i.Health
-	if h.StartedAt.IsZero() {
+	if h.StartedAt.IsZero() || h.For == 0 {
 		return
 	}
 	beside := fmt.Sprintf("  must hold for %s", span(h.For))

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,25 +200,23 @@ func (f *found) file(path string, named bool) error {
 }
 
 // kindOf says which of astern's files it is by its outermost keys; empty when it is none. Prometheus's rule files begin
-// with `groups`, too.
+// with `groups`, too; a file of rule tests is checked when it is run.
 func kindOf(path string, data []byte) string {
 	file, _ := expr.ParseFile(path, data)
-	keys := map[string]bool{}
-	for _, e := range file.Root().Entries() {
-		keys[e.Key.Name()] = true
-	}
-	for key, kind := range map[string]string{"classes": "targets", "targets": "targets", "procedures": "procedures", "communications": "communications"} {
-		if keys[key] && !keys["tests"] {
-			return kind
-		}
-	}
+	has := func(key string) bool { return file.Root().Get(key).Exists() }
 	switch {
-	case keys["tests"]:
+	case has("tests"):
 		return ""
-	case keys["groups"] && !isPrometheus(file.Root()):
-		return "rules"
-	case filepath.Base(path) == "astern.yaml", keys["storage"], keys["senders"] && keys["rule_files"]:
+	case filepath.Base(path) == "astern.yaml", has("storage"), has("senders"):
 		return "config"
+	case has("groups") && !isPrometheus(file.Root()):
+		return "rules"
+	case has("classes"), has("targets"):
+		return "targets"
+	case has("procedures"):
+		return "procedures"
+	case has("communications"):
+		return "communications"
 	}
 	return ""
 }
@@ -245,7 +242,7 @@ func (l *loaded) fileCount() int {
 }
 
 func (f *found) empty() bool {
-	return f.config == "" && len(slices.Collect(maps.Keys(f.files.Rules)))+len(f.files.Targets)+len(f.files.Procedures)+len(f.files.Communications) == 0
+	return f.config == "" && len(f.files.Rules)+len(f.files.Targets)+len(f.files.Procedures)+len(f.files.Communications) == 0
 }
 
 func (f *found) load() (*loaded, expr.Diagnostics, error) {

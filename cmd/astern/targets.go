@@ -75,25 +75,25 @@ func previousOf(t engine.TargetStatus) string {
 	return t.Previous.Version
 }
 
-// targetState is everything that matters before a rollback, the gravest first.
+// targetState is everything that matters before a rollback, in short.
 func (a *app) targetState(t engine.TargetStatus) string {
 	var states []string
 	if t.Incident != "" {
 		states = append(states, a.paint(busy, "▶ "+visible(t.Incident)))
 	}
 	if t.Stopped != "" {
-		states = append(states, a.paint(bad, "■ stopped: "+visible(t.Stopped)))
+		states = append(states, a.paint(bad, "■ stopped"))
 	}
-	if h := t.Hold; h != nil {
-		states = append(states, a.paint(care, fmt.Sprintf("‖ held by %s until %s", visible(h.By), clock(h.Until, a.now()))))
+	if t.Hold != nil {
+		states = append(states, a.paint(care, "‖ held until "+clock(t.Hold.Until, a.now())))
 	}
 	if t.CooldownUntil.After(a.now()) {
 		states = append(states, a.paint(care, "‖ cooldown until "+clock(t.CooldownUntil, a.now())))
 	}
 	if t.NoWayBack != "" {
-		states = append(states, a.paint(care, "! no way back: "+visible(t.NoWayBack)))
+		states = append(states, a.paint(care, "! no way back"))
 	}
-	return cmp.Or(strings.Join(states, "; "), "✓ ready")
+	return cmp.Or(strings.Join(states, ", "), "✓ ready")
 }
 
 // target shows one target with its releases.
@@ -101,6 +101,9 @@ func (a *app) target(w io.Writer, t engine.TargetStatus) {
 	fmt.Fprintln(w, a.paint(strong, visible(t.Name)))
 	g := a.grid()
 	g.row("State", a.targetState(t))
+	if t.Stopped != "" {
+		g.row("Stopped", visible(t.Stopped))
+	}
 	if h := t.Hold; h != nil {
 		g.row("Held", fmt.Sprintf("by %s since %s: %s", visible(h.By), ago(h.At, a.now()), visible(h.Reason)))
 	}
@@ -108,7 +111,11 @@ func (a *app) target(w io.Writer, t engine.TargetStatus) {
 	g.row("Class", dash(t.Class))
 	g.row("Owner", dash(t.Owner))
 	g.row("Mode", visible(string(t.Mode))+" at most")
-	g.row("Rollback", "to "+dash(previousOf(t)))
+	if t.NoWayBack != "" {
+		g.row("Rollback", a.paint(care, "! "+visible(t.NoWayBack)))
+	} else {
+		g.row("Rollback", "to "+dash(previousOf(t)))
+	}
 	g.print(w, "")
 	if len(t.Releases) == 0 {
 		return

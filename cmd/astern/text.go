@@ -86,13 +86,14 @@ func age(t, now time.Time) string {
 
 // span is a length of time in its two largest units.
 func span(d time.Duration) string {
-	switch d = d.Abs(); {
-	case d < 950*time.Millisecond:
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	case d < time.Minute-500*time.Millisecond:
-		return fmt.Sprintf("%ds", d.Round(time.Second)/time.Second)
+	if d = d.Abs().Round(time.Millisecond); d < time.Second {
+		return fmt.Sprintf("%dms", d/time.Millisecond)
+	}
+	switch d = d.Round(time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
 	case d < time.Hour:
-		return twoUnits(d.Round(time.Second), time.Minute, "m", time.Second, "s")
+		return twoUnits(d, time.Minute, "m", time.Second, "s")
 	case d < 24*time.Hour:
 		return twoUnits(d, time.Hour, "h", time.Minute, "m")
 	}

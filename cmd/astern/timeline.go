@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -90,8 +91,11 @@ func tellEnded(before incident.Incident, f incident.Ended) entry {
 	if before.Phase.Final() {
 		return entry{word: "system", text: "ended again: " + f.Reason, system: true}
 	}
-	l := phases[f.Phase]
-	return entry{word: "end", text: fmt.Sprintf("%s: %s", f.Phase, f.Reason), tone: l.tone}
+	said := entry{word: "end", text: f.Reason, tone: phases[f.Phase].tone}
+	if !strings.HasPrefix(f.Reason, string(f.Phase)) {
+		said.text = fmt.Sprintf("%s: %s", f.Phase, f.Reason)
+	}
+	return said
 }
 
 func tellHealth(before, after incident.Incident, f incident.HealthSeen) entry {
