@@ -13,12 +13,25 @@ import (
 // What the demo reads of an incident in the API.
 type (
 	theIncident struct {
-		Version int      `json:"version"`
-		ID      string   `json:"id"`
-		Phase   string   `json:"phase"`
-		Reason  string   `json:"reason"`
-		Plan    *thePlan `json:"plan"`
-		Steps   []theRun `json:"steps"`
+		Version int       `json:"version"`
+		ID      string    `json:"id"`
+		Phase   string    `json:"phase"`
+		Reason  string    `json:"reason"`
+		Plan    *thePlan  `json:"plan"`
+		Steps   []theRun  `json:"steps"`
+		Rules   []theRule `json:"rules"`
+	}
+	theRule struct {
+		Rule      string        `json:"rule"`
+		For       time.Duration `json:"for"`
+		Judgement *struct {
+			Verdict  string       `json:"verdict"`
+			Findings []theFinding `json:"findings"`
+		} `json:"judgement"`
+	}
+	theFinding struct {
+		Guard  string `json:"guard"`
+		Reason string `json:"reason"`
 	}
 	thePlan struct {
 		Hash  string     `json:"hash"`
@@ -106,29 +119,43 @@ func look(ctx context.Context, a *rig.Astern, id string, seen int) (theIncident,
 }
 
 func tellChanges(s *screen, before, now theIncident) {
+	if len(before.Rules) == 0 && len(now.Rules) > 0 {
+		s.tell(plain, "rule", "%s matches; astern waits %s, then asks Prometheus about all of that time", now.Rules[0].Rule, now.Rules[0].For)
+	}
 	if before.Plan == nil && now.Plan != nil {
 		s.tell(plain, "plan", "%.12s: %s -> %s, %d steps", now.Plan.Hash, now.Plan.From.Version, now.Plan.To.Version, len(now.Plan.Steps))
 	}
-	if before.Phase != now.Phase {
+	if before.Phase != now.Phase && now.Phase != "pending" {
+		tellEvidence(s, now)
 		s.tell(phaseTone(now.Phase), now.Phase, "%s", now.Reason)
 	}
 	for n := range now.Steps {
-		if n < len(before.Steps) && before.Steps[n].State == now.Steps[n].State {
-			continue
+		if n >= len(before.Steps) || before.Steps[n].State != now.Steps[n].State {
+			tellStep(s, now, n)
 		}
-		tellStep(s, now, n)
+	}
+}
+
+// tellEvidence says, as the steps begin, what Prometheus confirmed and how many guards were asked.
+func tellEvidence(s *screen, now theIncident) {
+	if now.Phase != "running" || len(now.Rules) == 0 || now.Rules[0].Judgement == nil {
+		return
+	}
+	for _, f := range now.Rules[0].Judgement.Findings {
+		if f.Guard == "confirm" {
+			s.tell(plain, "confirmed", "%s; %d guards asked in all", f.Reason, len(now.Rules[0].Judgement.Findings))
+		}
 	}
 }
 
 func tellStep(s *screen, now theIncident, n int) {
 	step, name := now.Steps[n], now.Plan.Steps[n].Name
+	took := step.EndedAt.Sub(step.StartedAt).Round(10 * time.Millisecond)
 	switch step.State {
-	case "started":
-		s.tell(plain, "  step", "%d %-14s …", n+1, name)
 	case "done":
-		s.tell(green, "  step", "%d %-14s done in %s: %s", n+1, name, step.EndedAt.Sub(step.StartedAt).Round(10*time.Millisecond), step.Summary)
+		s.tell(green, "  ✓ step", "%d %-14s %6s  %s", n+1, name, took, step.Summary)
 	case "failed", "in_doubt", "skipped", "repaired":
-		s.tell(red, "  step", "%d %-14s %s: %s", n+1, name, step.State, step.Error)
+		s.tell(red, "  ✗ step", "%d %-14s %6s  %s: %s", n+1, name, took, step.State, step.Error)
 	}
 }
 

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"html"
 	"strings"
 	"time"
 
+	"astern.dev/astern/actions/slack/slacktest"
 	"astern.dev/astern/examples/demo/rig"
 )
 
@@ -61,6 +63,23 @@ func watchLoad(ctx context.Context, s *screen, load *rig.Load) {
 			return
 		case <-every.C:
 			s.show(gauge(s, load))
+		}
+	}
+}
+
+// watchSlack shows the message that people get: when it comes, and how it reads in the end.
+func watchSlack(ctx context.Context, s *screen, slack *slacktest.Server) {
+	told := false
+	for {
+		changed := slack.Changed()
+		if posted := slack.Posted(slacktest.Incident); len(posted) > 0 && !told {
+			told = true
+			s.tell(cyan, "#incidents", "%s", html.UnescapeString(posted[0].Text))
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -16,14 +16,21 @@ import (
 	"time"
 )
 
+type options struct {
+	keep, proxy bool
+	astern      string
+}
+
 func main() {
-	keep := flag.Bool("keep", false, "leave everything running at the end, until Ctrl-C")
-	binary := flag.String("astern", "", "the astern binary to show; built from this checkout when empty")
+	var o options
+	flag.BoolVar(&o.keep, "keep", false, "leave everything running at the end, until Ctrl-C")
+	flag.BoolVar(&o.proxy, "own-proxy", false, "use the example's own proxy in place of HAProxy")
+	flag.StringVar(&o.astern, "astern", "", "the astern binary to show; built from this checkout when empty")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	screen := newScreen(os.Stdout, time.Now)
-	err := show(ctx, screen, *binary, *keep)
+	err := show(ctx, screen, o)
 	screen.close()
 	switch {
 	case err == nil:

@@ -23,15 +23,19 @@ const (
 )
 
 // show is the demo from the first to the last line.
-func show(ctx context.Context, s *screen, binary string, keep bool) error {
+func show(ctx context.Context, s *screen, o options) error {
 	s.print(s.paint(bold, "astern demo") + ": a new version starts to fail; astern puts the traffic back and proves that it helped")
 	s.head("Getting ready (the first time builds what is missing; nothing needs root, nothing leaves this machine)")
 	programs, err := rig.FindPrograms(ctx, s, func(n neighbours.Neighbour) { s.tell(green, "ready", "%-13s %-8s from %s", n.Name, n.Version, n.From) })
 	if err != nil {
 		return err
 	}
-	if binary, err = ownBinary(ctx, s, binary); err != nil {
+	binary, err := ownBinary(ctx, s, o.astern)
+	if err != nil {
 		return err
+	}
+	if o.proxy {
+		programs.HAProxy = neighbours.Neighbour{}
 	}
 	story, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
@@ -44,7 +48,7 @@ func show(ctx context.Context, s *screen, binary string, keep bool) error {
 	if err != nil {
 		return withLog(err, r)
 	}
-	return end(ctx, s, r, id, keep)
+	return end(ctx, s, r, id, o.keep)
 }
 
 // ownBinary builds astern from this checkout unless a binary was named.
@@ -77,6 +81,7 @@ func play(ctx context.Context, s *screen, r *rig.Rig, binary string) (string, er
 	painting, stop := context.WithCancel(ctx)
 	var painter sync.WaitGroup
 	painter.Go(func() { watchLoad(painting, s, r.Load) })
+	painter.Go(func() { watchSlack(painting, s, r.Slack) })
 	defer painter.Wait()
 	defer stop()
 	s.tell(cyan, "traffic", "%s enters at %s; v41 is blue, v42 is green and has all of it", target, r.EntryURL())
@@ -109,8 +114,22 @@ func baseline(ctx context.Context, s *screen, r *rig.Rig) error {
 		ratio, err := r.Prometheus.Value(ctx, `demo:error_ratio:rate5s{service="`+target+`"}`)
 		return ratio == 0 && len(r.Load.Seconds(5)) == 5, errors.Join(err, r.Ended())
 	})
+	if err != nil {
+		return err
+	}
+	s.tell(green, "healthy", "Prometheus sees no errors")
+	err = rig.Await(ctx, "the Watchdog", func(ctx context.Context) (bool, error) {
+		var now struct {
+			Status struct {
+				Armed     bool                 `json:"armed"`
+				Watchdogs map[string]time.Time `json:"watchdogs"`
+			} `json:"status"`
+		}
+		err := errors.Join(r.Astern.Get(ctx, "/api/v1/status", &now), r.Ended())
+		return now.Status.Armed && len(now.Status.Watchdogs) > 0, err
+	})
 	if err == nil {
-		s.tell(green, "healthy", "Prometheus sees no errors, Alertmanager's Watchdog is alive, astern is armed")
+		s.tell(green, "armed", "astern may act; Prometheus' Watchdog reaches it over Alertmanager")
 	}
 	return err
 }
@@ -135,5 +154,24 @@ func withLog(err error, r *rig.Rig) error {
 	if r.Astern == nil || r.Astern.Process == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("%w\nastern said last:\n%s", err, r.Astern.Tail())
+	return fmt.Errorf("%w\nastern said last:\n%s\nall logs: %s", err, r.Astern.Tail(), keepLogs(r))
+}
+
+// keepLogs copies what the programs printed to where it outlives the demo.
+func keepLogs(r *rig.Rig) string {
+	dir, err := os.MkdirTemp("", "astern-demo-logs-")
+	if err != nil {
+		return err.Error()
+	}
+	logs, _ := filepath.Glob(filepath.Join(r.Dir, "*.log"))
+	for _, name := range logs {
+		text, err := os.ReadFile(name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, filepath.Base(name)), text, 0o600)
+		}
+		if err != nil {
+			return err.Error()
+		}
+	}
+	return dir
 }

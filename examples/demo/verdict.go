@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ func end(ctx context.Context, s *screen, r *rig.Rig, id string, keep bool) error
 	if err := prove(inTime, s, r, id); err != nil {
 		return withLog(err, r)
 	}
+	s.tell(cyan, "#incidents", "%s", html.UnescapeString(r.Slack.Posted(slacktest.Incident)[0].Text))
 	further(s, r, id, keep)
 	if keep {
 		<-ctx.Done()
@@ -46,7 +48,7 @@ func prove(ctx context.Context, s *screen, r *rig.Rig, id string) error {
 		{"the incident succeeded", func() error { return succeeded(now) }},
 		{"all traffic is answered by blue, without errors", func() error { return allBlue(ctx, r) }},
 		{"no request reached green after the drain", func() error { return noneAfterDrain(now, r.Green) }},
-		{"one message in #incidents, brought up to date to the end", func() error { return toldOnce(ctx, r.Slack) }},
+		{"one message in #incidents, brought up to date to the end", func() error { return toldOnce(ctx, r.Slack, now) }},
 	}
 	var failed []error
 	for _, c := range checks {
@@ -94,15 +96,15 @@ func noneAfterDrain(now theIncident, bad *rig.Service) error {
 	return nil
 }
 
-// toldOnce waits for the message that says how it ended: messages have a lane of their own.
-func toldOnce(ctx context.Context, slack *slacktest.Server) error {
+// toldOnce waits for the one message to say how it ended: messages have a lane of their own.
+func toldOnce(ctx context.Context, slack *slacktest.Server, now theIncident) error {
 	for {
 		changed := slack.Changed()
 		posted := slack.Posted(slacktest.Incident)
 		if len(posted) > 1 {
 			return fmt.Errorf("%d messages", len(posted))
 		}
-		if len(posted) == 1 && strings.Contains(strings.ToLower(posted[0].Text), "succeeded") {
+		if len(posted) == 1 && strings.Contains(posted[0].Text, strings.TrimRight(now.Reason, ".")) {
 			return nil
 		}
 		select {

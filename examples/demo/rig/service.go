@@ -60,14 +60,23 @@ func (s *Service) handler() http.Handler {
 	return mux
 }
 
-// answer does some milliseconds of work, then answers or fails.
+// work is how long an answer takes: some milliseconds, and now and then more than a second, so that a drain has
+// something to wait for.
+func work() time.Duration {
+	if rand.IntN(50) == 0 {
+		return 1200 * time.Millisecond
+	}
+	return time.Duration(2+rand.IntN(8)) * time.Millisecond
+}
+
+// answer works a while, then answers or fails.
 func (s *Service) answer(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	s.mu.Lock()
 	s.arrivals, s.last = s.arrivals+1, begun
 	s.mu.Unlock()
 	select {
-	case <-time.After(time.Duration(2+rand.IntN(8)) * time.Millisecond):
+	case <-time.After(work()):
 	case <-r.Context().Done():
 	}
 	code := http.StatusOK
