@@ -112,6 +112,23 @@ func TestDoubtfulErrorIsNotRepeatedBlindly(t *testing.T) {
 	require.Empty(t, r.world.did())
 }
 
+func TestLostAnswerOfADoneStepIsDone(t *testing.T) {
+	r := newRig(t).ready()
+	r.world.onRun = func(step string) {
+		if step == "switch" { // the effect is there, its answer is not
+			r.world.mu.Lock()
+			r.world.effects = append(r.world.effects, "api-1/switch=blue")
+			r.world.fail["switch"] = []error{actions.Doubtful(errDown)}
+			r.world.mu.Unlock()
+		}
+	}
+	r.fire("Hole", "api")
+	r.advance(time.Minute)
+	i := r.phase("api", incident.Verifying)
+	require.Equal(t, 1, i.Steps[1].Attempt)
+	require.Equal(t, []string{"api-1/switch=blue", "api-1/drain=drained-green"}, r.world.did())
+}
+
 func TestPanicIsNeverRetried(t *testing.T) {
 	r := newRig(t).ready()
 	ran := 0

@@ -159,13 +159,10 @@ func (q question) knownPlan(v incident.Verdict) bool {
 
 // makePlan renders the plan and asks each action what it would change. A plan that cannot be made holds.
 func (e *Engine) makePlan(ctx context.Context, q *question) []incident.Finding {
-	current, ok := q.history.Current()
-	if !ok {
-		return []incident.Finding{*finding("destination", "S14", incident.Hold, "no release of %s was ever told: run `astern release record %s --version …`", q.target.Name, q.target.Name)}
-	}
+	current, known := q.history.Current()
 	to, why := q.history.Destination()
-	if why != "" {
-		return []incident.Finding{*finding("destination", "S14", incident.Hold, "%s", why)}
+	if !known || why != "" {
+		return nil // guardDestination says why
 	}
 	procedure := "rollback"
 	if q.rule != nil {

@@ -218,11 +218,17 @@ func (e *Engine) stepSucceeded(ctx context.Context, q stepQuestion, token int64,
 	})
 }
 
-// stepFailed sorts a failure: certainly not done, failed, or unknown.
+// stepFailed sorts a failure: done all the same, certainly not done, failed, or unknown.
 func (e *Engine) stepFailed(ctx context.Context, q stepQuestion, token int64, result actions.Result, err error) error {
 	n := e.stepIndex(q)
-	if e.mayHaveHappened(ctx, q, err) {
-		return e.recordOutcome(ctx, q, token, incident.StepDoubted{Step: n, Attempt: q.attempt, Reason: err.Error()})
+	if doubtful := actions.IsDoubtful(err) || errors.Is(err, errPanicked); doubtful && q.step.Change.Changes {
+		switch verdict := e.askWorld(ctx, q, err); {
+		case verdict == nil:
+			result.Summary = firstOf(result.Summary, "found done, though its answer got lost")
+			return e.stepSucceeded(ctx, q, token, result, true)
+		case !errors.Is(verdict, actions.ErrNotDone):
+			return e.recordOutcome(ctx, q, token, incident.StepDoubted{Step: n, Attempt: q.attempt, Reason: err.Error()})
+		}
 	}
 	return e.recordOutcome(ctx, q, token, incident.StepErred{
 		Step: n, Attempt: q.attempt, Error: err.Error(), Output: result.Output, Permanent: actions.IsPermanent(err),
@@ -230,16 +236,20 @@ func (e *Engine) stepFailed(ctx context.Context, q stepQuestion, token int64, re
 	})
 }
 
-// mayHaveHappened says whether a failed run may have had an effect that must not be repeated blindly (S5).
-func (e *Engine) mayHaveHappened(ctx context.Context, q stepQuestion, err error) bool {
-	if !q.step.Change.Changes || !(actions.IsDoubtful(err) || errors.Is(err, errPanicked)) {
-		return false
-	}
+// askWorld asks whether an effect is there that must not be repeated blindly (S5). An action that cannot say leaves
+// what made it doubtful.
+func (e *Engine) askWorld(ctx context.Context, q stepQuestion, doubt error) error {
 	if _, can := q.action.(actions.Verifier); !can {
-		return true
+		return doubt
 	}
-	verdict := e.verified(ctx, q, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
-	return verdict != nil && !errors.Is(verdict, actions.ErrNotDone)
+	return e.verified(ctx, q, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
 
 // settle finds out what became of a step that a crash left under way. It never repeats it blindly (S5).
