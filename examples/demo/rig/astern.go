@@ -19,16 +19,35 @@ type Astern struct {
 	binary, dir string
 }
 
-// startAstern writes astern's files into dir and starts `astern serve` there.
-func startAstern(ctx context.Context, binary, dir string, a config.Addresses) (*Astern, error) {
-	paths, err := config.Write(dir, a, config.Astern(a)...)
+// startAstern writes astern's files into the rig's directory and starts `astern serve` there.
+func (r *Rig) startAstern(ctx context.Context, binary string) (*Astern, error) {
+	paths, err := config.Write(r.Dir, r.Addresses, config.Astern(r.Addresses)...)
 	if err != nil {
 		return nil, err
 	}
-	s, err := startServer(ctx, Command{Name: "astern", Path: binary, Dir: dir, Args: []string{
-		"serve", "--config.file=" + paths[0], "--storage.url=sqlite:" + filepath.Join(dir, "astern.db"),
-	}}, "/-/ready")
-	return &Astern{s, binary, dir}, err
+	if err := r.edit(paths); err != nil {
+		return nil, err
+	}
+	args := []string{"serve", "--config.file=" + paths[0], "--storage.url=sqlite:" + filepath.Join(r.Dir, "astern.db")}
+	s, err := startServer(ctx, Command{Name: "astern", Path: binary, Dir: r.Dir, Args: append(args, r.AsternArgs...)}, "/-/ready")
+	return &Astern{s, binary, r.Dir}, err
+}
+
+// edit lets the rig's user change the files that were written.
+func (r *Rig) edit(paths []string) error {
+	for _, path := range paths {
+		if r.Edit == nil {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(path, r.Edit(filepath.Base(path), string(text))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Run runs a client command, such as "arm", against the server as on-call. A non-zero exit code is an error that holds

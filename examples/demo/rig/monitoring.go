@@ -149,6 +149,11 @@ func (m *Alertmanager) Silence(ctx context.Context, label, value string, from ti
 	return answer.ID, err
 }
 
+// Unsilence ends a silence now.
+func (m *Alertmanager) Unsilence(ctx context.Context, id string) error {
+	return call(ctx, request{method: http.MethodDelete, url: m.URL + "/api/v2/silence/" + id}, nil)
+}
+
 // Receivers tells which receivers each alert goes to, by alertname.
 func (m *Alertmanager) Receivers(ctx context.Context) (map[string][]string, error) {
 	var alerts []struct {

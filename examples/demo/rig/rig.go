@@ -32,6 +32,9 @@ type Rig struct {
 	Slack        *slacktest.Server
 	// Addresses is what the configuration files are filled with.
 	Addresses config.Addresses
+	// Edit, when set, gives what astern's file of this name holds instead of its text. AsternArgs are added to `astern serve`.
+	Edit       func(name, text string) string
+	AsternArgs []string
 
 	cleanups []func()
 }
@@ -176,7 +179,7 @@ func (r *Rig) startMonitoring(ctx context.Context, p Programs) (err error) {
 
 // StartAstern writes the demo's files, starts the binary with them and routes the alerts to it.
 func (r *Rig) StartAstern(ctx context.Context, binary string) (err error) {
-	r.Astern, err = startAstern(ctx, binary, r.Dir, r.Addresses)
+	r.Astern, err = r.startAstern(ctx, binary)
 	if r.Astern != nil {
 		r.onClose(r.Astern.stop)
 	}
