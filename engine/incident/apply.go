@@ -240,7 +240,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-var severities = []string{"none", "info", "warning", "error", "critical"}
+var severities = []string{"none", "info", "low", "warning", "minor", "medium", "error", "major", "high", "critical"}
 
 // highestSeverity is the highest among the joined rules; a word that is not on the list ranks lowest.
 func highestSeverity(rules []Joined) string {
