@@ -147,8 +147,9 @@ func (c *apiClient) unreachable(ctx context.Context, method string, err error) e
 	if errors.As(err, &through) {
 		err = through.Err
 	}
-	var refused *net.OpError
-	if method != http.MethodGet && !(errors.As(err, &refused) && refused.Op == "dial") {
+	var network *net.OpError
+	mayHaveArrived := !errors.As(err, &network) || network.Op != "dial"
+	if method != http.MethodGet && mayHaveArrived {
 		return fail(exitUnreachable, "look what became of it before you try again: astern incidents", "no answer came from %s: %s", c.base, err)
 	}
 	return fail(exitUnreachable, "is `astern serve` running there? --server or ASTERN_SERVER says where to ask", "cannot reach %s: %s", c.base, err)

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/all"
@@ -119,119 +115,6 @@ func ruleRefs(set *rules.Set) []plan.RuleRef {
 	return refs
 }
 
-// found is what a search for files came to.
-type found struct {
-	config  string // an astern.yaml, which holds the others together
-	files   config.Files
-	strange []string // YAML files that are none of astern's
-}
-
-// find reads what the arguments of `check` name: files, or directories searched for files. Without arguments it is this
-// directory. A directory's astern.yaml stands for all of it.
-func find(args []string) (*found, error) {
-	if len(args) == 0 {
-		args = []string{"."}
-	}
-	f := &found{files: config.Files{Rules: map[string][]byte{}, Targets: map[string][]byte{}, Procedures: map[string][]byte{}, Communications: map[string][]byte{}}}
-	for _, arg := range args {
-		info, err := os.Stat(arg)
-		switch {
-		case err != nil:
-			return nil, usage("%s", err)
-		case info.IsDir():
-			err = f.directory(arg)
-		default:
-			err = f.file(arg, true)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if f.config != "" && len(args) > 1 {
-		return nil, usageHint("astern check "+f.config, "%s names its files itself: give it alone", f.config)
-	}
-	return f, nil
-}
-
-func (f *found) directory(dir string) error {
-	whole := filepath.Join(dir, "astern.yaml")
-	if _, err := os.Stat(whole); err == nil {
-		f.config = whole
-		return nil
-	}
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		switch name := entry.Name(); {
-		case err != nil:
-			return usage("%s", err)
-		case entry.IsDir() && path != dir && strings.HasPrefix(name, "."):
-			return fs.SkipDir
-		case entry.Type().IsRegular() && slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(name)):
-			return f.file(path, false)
-		}
-		return nil
-	})
-}
-
-// file puts one file where it belongs by its first keys. A file that was named must be one of astern's.
-func (f *found) file(path string, named bool) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return usage("%s", err)
-	}
-	switch kindOf(path, data) {
-	case "config":
-		f.config = path
-	case "rules":
-		f.files.Rules[path] = data
-	case "targets":
-		f.files.Targets[path] = data
-	case "procedures":
-		f.files.Procedures[path] = data
-	case "communications":
-		f.files.Communications[path] = data
-	default:
-		if named {
-			return usageHint("rule files begin with `groups`, target files with `classes` or `targets`, procedure files with `procedures`, communication files with `communications`",
-				"%s is none of astern's files", path)
-		}
-		f.strange = append(f.strange, path)
-	}
-	return nil
-}
-
-// kindOf says which of astern's files it is by its outermost keys; empty when it is none. Prometheus's rule files begin
-// with `groups`, too; a file of rule tests is checked when it is run.
-func kindOf(path string, data []byte) string {
-	file, _ := expr.ParseFile(path, data)
-	has := func(key string) bool { return file.Root().Get(key).Exists() }
-	switch {
-	case has("tests"):
-		return ""
-	case filepath.Base(path) == "astern.yaml", has("storage"), has("senders"):
-		return "config"
-	case has("groups") && !isPrometheus(file.Root()):
-		return "rules"
-	case has("classes"), has("targets"):
-		return "targets"
-	case has("procedures"):
-		return "procedures"
-	case has("communications"):
-		return "communications"
-	}
-	return ""
-}
-
-func isPrometheus(root *expr.Node) bool {
-	for _, g := range root.Get("groups").List() {
-		for _, r := range g.Get("rules").List() {
-			if r.Get("alert").Exists() || r.Get("record").Exists() {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // fileCount is how many files were read.
 func (l *loaded) fileCount() int {
 	n := len(l.files.Rules) + len(l.files.Targets) + len(l.files.Procedures) + len(l.files.Communications)
@@ -239,25 +122,4 @@ func (l *loaded) fileCount() int {
 		n++
 	}
 	return n
-}
-
-func (f *found) empty() bool {
-	return f.config == "" && len(f.files.Rules)+len(f.files.Targets)+len(f.files.Procedures)+len(f.files.Communications) == 0
-}
-
-func (f *found) load() (*loaded, expr.Diagnostics, error) {
-	if f.config != "" {
-		return load(f.config)
-	}
-	if f.empty() {
-		return nil, nil, usageHint("name files or a directory that holds them", "none of astern's files are here%s", f.strangers())
-	}
-	return loadFiles(f.files)
-}
-
-func (f *found) strangers() string {
-	if len(f.strange) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; passed over: %s", strings.Join(f.strange, ", "))
 }

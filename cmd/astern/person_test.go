@@ -80,9 +80,7 @@ func TestRollbackAsksAPersonAndTakesOnlyAYes(t *testing.T) {
 
 func TestASignalEndsTheQuestion(t *testing.T) {
 	a, _ := testApp()
-	never, typed := io.Pipe()
-	defer typed.Close()
-	a.in = never
+	a.in, _ = io.Pipe() // nobody types
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	_, err := a.line(ctx)
@@ -188,7 +186,7 @@ func TestWhatIsNotAsternIsSaidSo(t *testing.T) {
 			_, _ = io.WriteString(w, "{")
 		}, exitUnreachable, "cannot reach"},
 		"a hostile refusal": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(422)
+			w.WriteHeader(http.StatusUnprocessableEntity)
 			_, _ = io.WriteString(w, `{"error":{"message":"no\u001b[2J\u202e"}}`)
 		}, exitNo, `no\x1b[2J\u202e`},
 	} {
