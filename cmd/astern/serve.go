@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	zaplogfmt "github.com/jsternberg/zap-logfmt"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -53,20 +54,17 @@ func newLogger(level, format string) (*zap.Logger, error) {
 	if err != nil {
 		return nil, usage("--log.level: %q is not debug, info, warn or error", level)
 	}
-	c := zap.NewProductionConfig()
-	c.Level, c.Sampling = zap.NewAtomicLevelAt(at), nil
-	c.EncoderConfig.EncodeTime, c.EncoderConfig.TimeKey = zapcore.RFC3339NanoTimeEncoder, "ts"
-	c.OutputPaths, c.ErrorOutputPaths, c.DisableStacktrace = []string{"stderr"}, []string{"stderr"}, true
+	c := zap.NewProductionEncoderConfig()
+	c.EncodeTime, c.TimeKey, c.CallerKey = zapcore.RFC3339NanoTimeEncoder, "ts", ""
+	encoder := zapcore.NewJSONEncoder(c)
 	switch format {
 	case "json":
-		c.Encoding = "json"
 	case "logfmt":
-		c.Encoding = "console"
-		c.EncoderConfig.ConsoleSeparator = " "
+		encoder = zaplogfmt.NewEncoder(c)
 	default:
 		return nil, usage("--log.format: %q is not logfmt or json", format)
 	}
-	return c.Build()
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), at)), nil
 }
 
 // serve runs until a signal comes, then stops taking alerts in, lets the steps under way come to a safe point and ends.
