@@ -128,7 +128,7 @@ func further(s *screen, r *rig.Rig, id string, keep bool) {
 		"export ASTERN_SERVER=" + r.Astern.URL + " ASTERN_TOKEN_FILE=" + r.Dir + "/on-call.token",
 		"bin/astern incidents show " + id,
 		"bin/astern targets",
-		"bin/astern plan " + target,
+		"bin/astern status",
 	}
 	s.text(strings.Join(lines, "\n"))
 }
