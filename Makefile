@@ -53,7 +53,7 @@ generate: ## Write what is generated: docs/actions.md and the like
 	go generate ./...
 
 bench: ## Measure, and print lines "ratio NAME VALUE"
-	@go test -run '^$$' -bench . -benchtime 1x -tags bench -timeout 20m ./engine/... ./web/... | grep -E '^(ratio|Benchmark|FAIL|panic)'
+	@set -o pipefail; go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./engine/... | grep -E "^(ratio|p50|p99|Benchmark|ok|FAIL|panic|---)"
 
 neighbours: ## Find or make Prometheus, Alertmanager and HAProxy
 	@go run ./tools/neighbours/get prometheus alertmanager haproxy > /dev/null
