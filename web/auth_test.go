@@ -75,6 +75,14 @@ func TestASecretIsReadAgainWhenItChanges(t *testing.T) {
 	require.Equal(t, 200, f.deliver(good, bearer("canary-new-token")).StatusCode)
 }
 
+func TestATokenThatBecameTwoCallersIsNobodys(t *testing.T) {
+	f := newFixture(t)
+	f.secret(string(Viewer), tokenOf(Admin))
+	f.pass(secretFor)
+	require.Equal(t, 401, f.as(Admin, "GET", "/api/v1/status", "").StatusCode)
+	require.Equal(t, 200, f.as(Operator, "GET", "/api/v1/status", "").StatusCode)
+}
+
 func TestASecretThatCannotBeReadLetsNobodyInAndIsTemporary(t *testing.T) {
 	f := newFixture(t)
 	for _, broken := range []func(path string) error{os.Remove, func(path string) error { return os.WriteFile(path, []byte("\n"), 0o600) }} {

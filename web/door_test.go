@@ -285,6 +285,12 @@ func TestShutdownLetsRequestsUnderWayEnd(t *testing.T) {
 	require.NoError(t, <-served)
 	_, err = net.Dial("tcp", l.Addr().String())
 	require.Error(t, err, "nobody listens any more")
+
+	late, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, f.Serve(late), "a server that was shut down does not begin again")
+	_, err = net.Dial("tcp", late.Addr().String())
+	require.Error(t, err)
 }
 
 func TestAHeaderIsBounded(t *testing.T) {

@@ -33,7 +33,6 @@ type call struct {
 	who    identity
 	params map[string]string
 	query  url.Values
-	out    http.ResponseWriter
 }
 
 // person is the caller as histories name them.

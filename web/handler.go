@@ -66,7 +66,7 @@ func (s *Server) admit(w *recorder, r *http.Request, to *route, params map[strin
 		fail(w, err)
 		return
 	}
-	to.serve(w, r, call{who: who, params: params, query: query, out: w})
+	to.serve(w, r, call{who: who, params: params, query: query})
 }
 
 func (s *Server) authorise(r *http.Request, need Role) (identity, *httpError) {

@@ -2,9 +2,7 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"math"
-	"net/http"
 	"time"
 
 	"astern.dev/astern/engine"
@@ -36,10 +34,6 @@ func (s *Server) incident(ctx context.Context, c call) (IncidentAnswer, error) {
 	seen, err := c.number("wait", 0, math.MaxInt32)
 	if err != nil {
 		return IncidentAnswer{}, err
-	}
-	// The deadline for reading a request must not end a request that was read and waits.
-	if err := http.NewResponseController(c.out).SetReadDeadline(time.Time{}); err != nil {
-		return IncidentAnswer{}, fmt.Errorf("wait for %s: %w", id, err)
 	}
 	return s.await(ctx, id, seen)
 }

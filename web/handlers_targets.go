@@ -77,9 +77,6 @@ func (s *Server) recordRelease(ctx context.Context, p engine.Person, _ call, in 
 	}
 	r := incident.Release{Version: in.Version, Commit: in.Commit, Digest: in.Digest, At: in.At.UTC(), Verdict: in.Verdict,
 		Reason: in.Reason, Schema: in.Schema, Vars: in.Vars, By: p.Name}
-	if in.At.IsZero() {
-		r.At = s.now().UTC()
-	}
 	return done("recorded"), s.engine.RecordRelease(ctx, p, in.Target, r)
 }
 
