@@ -159,7 +159,7 @@ func TestS9BudgetAsks(t *testing.T) {
 	r := newRig(t).ready()
 	r.releases("web", "pay")
 	cfg := r.configuration(r.files)
-	cfg.Settings.Guards, _ = incident.ParseGuards(map[string]string{"max_per_hour": "1"})
+	cfg.Settings.Guards, _ = incident.GuardsFrom(map[string]any{"max_per_hour": "1"})
 	require.NoError(t, r.engine.Reload(t.Context(), cfg))
 	r.fire("Hole", "web")
 	r.advance(20 * time.Second)

@@ -90,7 +90,7 @@ func (e *Engine) armed() bool {
 func (e *Engine) guardsFor(cfg *Configuration, t *plan.Target, r *rules.Rule) incident.Guards {
 	levels := []incident.Guards{t.Guards, cfg.Settings.TeamGuards[t.Team], cfg.Settings.Guards, incident.DefaultGuards()}
 	if r != nil {
-		nearest, _ := incident.ParseGuards(r.Guards) // the loader refused what does not parse
+		nearest, _ := incident.GuardsFrom(r.Guards) // the loader refused what does not parse
 		levels = append([]incident.Guards{nearest}, levels...)
 	}
 	return incident.Merge(levels[0], levels[1:]...)

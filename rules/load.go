@@ -93,7 +93,11 @@ func (l *loader) rule(f *expr.File, n *expr.Node, defined expr.Scope) *Rule {
 	l.reach(n, r, defined)
 	l.confirm(n, r, defined)
 	r.For = n.Get("for").Duration()
-	r.Guards = guards(n.Get("guards"))
+	if guards := n.Get("guards"); guards.Exists() && !guards.IsMap() {
+		guards.Report("rule/guards", "guards are a map such as {cooldown: 2h}", "")
+	} else if guards.Exists() {
+		r.Guards, _ = guards.Any().(map[string]any)
+	}
 	r.Labels, r.labels = l.templates(n.Get("labels"), defined)
 	r.Annotations, r.annotations = l.templates(n.Get("annotations"), defined)
 	l.set.rules = append(l.set.rules, r)

@@ -170,7 +170,7 @@ func TestARuleRendersWhatItSays(t *testing.T) {
 	s, _ := set.Rule("S")
 	require.Equal(t, "low", s.Severity(v), "else the alert's own")
 	require.Empty(t, s.Summary(v))
-	require.Equal(t, map[string]string{"flapping.episodes": "3", "flapping.within": "30m", "recent_change": "off", "max_per_day": "2"}, s.Guards)
+	require.Equal(t, map[string]any{"flapping": map[string]any{"episodes": int64(3), "within": "30m"}, "recent_change": "off", "max_per_day": int64(2)}, s.Guards)
 	none, err := s.TargetName(v)
 	require.NoError(t, err)
 	require.Empty(t, none)

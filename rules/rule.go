@@ -27,8 +27,8 @@ type Rule struct {
 	When, Target string
 	// Labels and Annotations are as written; Summary and Severity render them.
 	Labels, Annotations map[string]string
-	// Guards is what the rule writes: "cooldown" -> "60m"; a nested one as "flapping.episodes" -> "3".
-	Guards map[string]string
+	// Guards is what the rule writes, as YAML gives it; what a guard may say is the engine's to know.
+	Guards map[string]any
 	// Digest names the rule's content, with the variables it uses: another content gives another digest.
 	Digest string
 

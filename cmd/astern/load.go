@@ -91,7 +91,7 @@ func (l *loaded) read() (expr.Diagnostics, error) {
 func guardMistakes(set *rules.Set) expr.Diagnostics {
 	var found expr.Diagnostics
 	for _, r := range set.Rules() {
-		_, problems := incident.ParseGuards(r.Guards)
+		_, problems := incident.GuardsFrom(r.Guards)
 		for _, p := range problems {
 			at := r.Node().Get("guards").Get(p.Name)
 			if !at.Exists() {

@@ -117,7 +117,7 @@ type running struct {
 	said    bytes.Buffer // read it once ended is closed
 }
 
-var listening = regexp.MustCompile(`\blistening\b.*"address": "([^"]+)"`)
+var listening = regexp.MustCompile(`msg=listening address=(\S+)`)
 
 // startServer starts `astern serve` in dir and waits until it listens.
 func startServer(dir string, env []string, args ...string) (*running, error) {

@@ -61,18 +61,9 @@ type GuardError struct{ Name, Problem string }
 
 func (e *GuardError) Error() string { return "guard " + e.Name + ": " + e.Problem }
 
-// ParseGuards reads guards as they are written: durations ("60m", "2d"), counts ("3"), bursts ("3 in 30m",
-// "5 or 30% in 10m"), and "off" where a guard may be switched off. The errors are sorted by name, one a guard.
-func ParseGuards(written map[string]string) (Guards, []*GuardError) {
-	values := make(map[string]any, len(written))
-	for name, text := range written {
-		values[name] = text
-	}
-	return GuardsFrom(values)
-}
-
-// GuardsFrom is ParseGuards for values as YAML gives them: text, whole numbers, and bursts as maps
-// ({episodes: 3, within: 30m}, {targets: 5, percent: 30, within: 10m}).
+// GuardsFrom reads guards as they are written in YAML: durations ("60m", "2d"), counts (3), bursts ("3 in 30m",
+// "5 or 30% in 10m", or as maps: {episodes: 3, within: 30m}, {targets: 5, percent: 30, within: 10m}), and "off" where a
+// guard may be switched off. The errors are sorted by name, one a guard.
 func GuardsFrom(written map[string]any) (Guards, []*GuardError) {
 	var g Guards
 	var problems []*GuardError

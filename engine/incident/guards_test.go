@@ -9,7 +9,7 @@ import (
 )
 
 func TestGuardsAreReadAsWritten(t *testing.T) {
-	g, problems := ParseGuards(map[string]string{
+	g, problems := GuardsFrom(map[string]any{
 		"cooldown": "2d", "recent_change": "off", "flapping": "3 in 30m", "mass_event": "5 or 30% in 10m", "max_per_hour": "3",
 	})
 	require.Empty(t, problems)
@@ -26,15 +26,15 @@ func TestAGuardThatIsNoneIsRefused(t *testing.T) {
 		"cooldwon": "1h", "cooldown": "0s", "approval_offered": "off", "recent_change": "-5m", "max_per_hour": "0",
 		"max_per_day": "many", "changing_at_once": "off", "flapping": "3", "mass_event": "5 or 300% in 10m", "settle": "9999999d",
 	} {
-		_, problems := ParseGuards(map[string]string{name: text})
+		_, problems := GuardsFrom(map[string]any{name: text})
 		require.Len(t, problems, 1, "%s: %s", name, text)
 		require.Equal(t, name, problems[0].Name)
 	}
 }
 
 func TestTheNearerGuardWins(t *testing.T) {
-	rule, _ := ParseGuards(map[string]string{"cooldown": "5m"})
-	target, _ := ParseGuards(map[string]string{"cooldown": "10m", "recent_change": "off"})
+	rule, _ := GuardsFrom(map[string]any{"cooldown": "5m"})
+	target, _ := GuardsFrom(map[string]any{"cooldown": "10m", "recent_change": "off"})
 	g := Merge(rule, target, DefaultGuards())
 	require.Equal(t, 5*time.Minute, g.Cooldown.Value)
 	require.True(t, g.RecentChange.Off)
