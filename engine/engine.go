@@ -99,16 +99,16 @@ func New(o Options) (*Engine, error) {
 	e.index.init()
 	digest := func() string { return e.config.Load().Digest }
 	e.incidents = &journal[incident.Incident]{
-		store: o.Store, apply: incident.Apply, replay: incident.Replay, now: e.now, config: digest, keep: 256,
+		store: o.Store, apply: incident.Apply, replay: incident.Replay, now: e.now, config: digest, hook: e.hook, keep: 256,
 		version: func(i incident.Incident) int { return i.Version }, head: incident.HeadOf, after: e.incidentChanged,
 		streams: map[string]*stream[incident.Incident]{},
 	}
 	e.targets = &journal[incident.TargetHistory]{
-		store: o.Store, apply: incident.ApplyTarget, replay: replay(incident.ApplyTarget), now: e.now, config: digest, keep: 1 << 20,
+		store: o.Store, apply: incident.ApplyTarget, replay: replay(incident.ApplyTarget), now: e.now, config: digest, hook: e.hook, keep: 1 << 20,
 		version: func(t incident.TargetHistory) int { return t.Version }, streams: map[string]*stream[incident.TargetHistory]{},
 	}
 	e.installation = &journal[incident.Installation]{
-		store: o.Store, apply: incident.ApplyInstallation, replay: replay(incident.ApplyInstallation), now: e.now, config: digest, keep: 1,
+		store: o.Store, apply: incident.ApplyInstallation, replay: replay(incident.ApplyInstallation), now: e.now, config: digest, hook: e.hook, keep: 1,
 		version: func(i incident.Installation) int { return i.Version }, streams: map[string]*stream[incident.Installation]{},
 	}
 	return e, nil

@@ -39,6 +39,7 @@ type journal[S any] struct {
 	after   func(stream string, s S, events []incident.Event)
 	now     func() time.Time
 	config  func() string
+	hook    func(point string)
 	keep    int // closed streams kept in memory
 
 	mu      sync.Mutex
@@ -147,7 +148,9 @@ func (j *journal[S]) commit(name string, st *stream[S], batch []*wish[S]) (rest 
 		if len(write.Events) == 0 && len(write.Release) == 0 {
 			return batch[taken:]
 		}
+		j.hook("append")
 		stored, err := j.store.Append(ctx, write)
+		j.hook("appended")
 		if errors.Is(err, incident.ErrConflict) && tries < 5 {
 			j.forget(st)
 			continue

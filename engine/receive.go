@@ -53,6 +53,7 @@ func (e *Engine) Receive(ctx context.Context, n Notification) (Receipt, error) {
 	if err := e.store.Deliver(ctx, e.ledgerLine(n, now, decisions)); err != nil {
 		return Receipt{}, fmt.Errorf("keep the delivery of %s: %w", n.Source, err)
 	}
+	e.hook("delivery-kept")
 	e.metrics.decisions(decisions)
 	return Receipt{decisions}, nil
 }

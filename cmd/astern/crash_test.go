@@ -50,7 +50,8 @@ func TestCrashKill9(t *testing.T) {
 	t.Logf("%d kills, ASTERN_CRASH_SEED=%d", kills, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	r := newCrashRun(t, crashBuild(t, ""), 20)
-	r.begin(t)
+	r.arm(t)
+	r.drive(t)
 	var readies []time.Duration
 	for n := range kills {
 		if n > 0 {
@@ -65,11 +66,9 @@ func TestCrashKill9(t *testing.T) {
 		r.let(t, life)
 		r.kill()
 	}
-	r.start(t)
-	require.True(t, r.life.awaitReady(r.begun))
+	r.startReady(t)
 	r.stopFiring()
-	require.NoError(t, r.drivers.Wait(), r.life.tail)
-	r.awaitNothingOwed(t)
+	require.NoError(t, r.finish(t.Context()), r.life.tail)
 	r.kill()
 	sum := r.audit(t)
 	sum.print("kill9", kills, readies)
@@ -90,13 +89,13 @@ type crashRun struct {
 	drivers *errgroup.Group
 	enough  chan struct{}
 
-	mu     sync.Mutex
-	acked  map[string]string // group key of an acknowledged delivery -> its target
-	rounds map[string]int    // target -> how often it failed
+	mu    sync.Mutex
+	acked map[string]string // group key of an acknowledged delivery -> its target
+	fails map[string]int    // target -> how often it failed
 }
 
 func newCrashRun(t *testing.T, binary string, targets int) *crashRun {
-	r := &crashRun{binary: binary, call: newCaller(), enough: make(chan struct{}), acked: map[string]string{}, rounds: map[string]int{}}
+	r := &crashRun{binary: binary, call: newCaller(), enough: make(chan struct{}), acked: map[string]string{}, fails: map[string]int{}}
 	for n := range targets {
 		r.targets = append(r.targets, fmt.Sprintf("t%02d", n))
 	}
@@ -110,16 +109,19 @@ func newCrashRun(t *testing.T, binary string, targets int) *crashRun {
 	return r
 }
 
-// begin starts the first life, arms it, and lets the targets fail.
-func (r *crashRun) begin(t *testing.T) {
-	r.start(t)
-	require.True(t, r.life.awaitReady(r.begun), r.life.tail)
+// arm starts a life and arms it.
+func (r *crashRun) arm(t *testing.T) {
+	r.startReady(t)
 	require.NoError(t, r.call.once(t.Context(), "POST", "/api/v1/arm", adminToken, []byte(`{"reason":"crash test"}`), nil))
+}
+
+// drive lets the targets fail from now on.
+func (r *crashRun) drive(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
 	t.Cleanup(cancel)
 	r.drivers, ctx = errgroup.WithContext(ctx)
 	for _, target := range r.targets {
-		r.drivers.Go(func() error { return r.drive(ctx, target) })
+		r.drivers.Go(func() error { return r.rounds(ctx, target) })
 	}
 }
 
@@ -127,6 +129,11 @@ func (r *crashRun) start(t *testing.T) {
 	r.begun = time.Now()
 	r.life = startProcess(t, r.binary, r.dir, r.env...)
 	r.call.to(r.life)
+}
+
+func (r *crashRun) startReady(t *testing.T) {
+	r.start(t)
+	require.True(t, r.life.awaitReady(r.begun), "it ended by itself:\n%s", r.life.tail)
 }
 
 // kill ends the life, and lets the world finish what it was told.
@@ -148,8 +155,8 @@ func (r *crashRun) let(t *testing.T, d time.Duration) {
 
 func (r *crashRun) stopFiring() { close(r.enough) }
 
-// drive lets one target fail round after round.
-func (r *crashRun) drive(ctx context.Context, target string) error {
+// rounds lets one target fail round after round.
+func (r *crashRun) rounds(ctx context.Context, target string) error {
 	if err := r.release(ctx, target, 1); err != nil {
 		return err
 	}
@@ -174,7 +181,7 @@ func (r *crashRun) round(ctx context.Context, target string, round int) error {
 	starts := time.Now().UTC()
 	r.world.breaks(target, crashAlert(labels, starts))
 	r.mu.Lock()
-	r.rounds[target]++
+	r.fails[target]++
 	r.mu.Unlock()
 	alert := map[string]any{"status": "firing", "labels": labels, "annotations": map[string]string{}, "startsAt": starts, "endsAt": time.Time{}, "fingerprint": "f"}
 	if err := r.deliver(ctx, target, fmt.Sprintf("%s/%d/firing", target, round), alert); err != nil {
@@ -229,17 +236,24 @@ func (r *crashRun) awaitEnd(ctx context.Context, target string, round int) error
 	}
 }
 
-// awaitNothingOwed waits until everybody was told of everything.
-func (r *crashRun) awaitNothingOwed(t *testing.T) {
+// finish waits until the drivers are done and everybody was told of everything.
+func (r *crashRun) finish(ctx context.Context) error {
+	if err := r.drivers.Wait(); err != nil {
+		return err
+	}
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()
 	for _, target := range r.targets {
 		for live := true; live; <-every.C {
 			var heads struct{ Items []incident.Head }
-			require.NoError(t, r.call.once(t.Context(), "GET", "/api/v1/incidents?limit=1000&target="+target, adminToken, nil, &heads))
+			err := r.call.until(ctx, "GET", "/api/v1/incidents?limit=1000&target="+target, adminToken, nil, &heads)
+			if err != nil {
+				return err
+			}
 			live = slices.ContainsFunc(heads.Items, func(h incident.Head) bool { return h.Live })
 		}
 	}
+	return nil
 }
 
 // crashSums is what an audit counted. settled are steps that a start found done, again those that it found not done, under
@@ -265,7 +279,7 @@ func (r *crashRun) audit(t *testing.T) crashSums {
 	for _, target := range r.targets {
 		heads, err := s.Heads(ctx, incident.HeadFilter{Target: target, Limit: 1 << 20})
 		require.NoError(t, err)
-		require.Len(t, heads, r.rounds[target], "one incident for each time that %s failed", target)
+		require.Len(t, heads, r.fails[target], "one incident for each time that %s failed", target)
 		for _, h := range heads {
 			events, err := s.Load(ctx, "incident/"+h.ID) // its hash chain, too
 			require.NoError(t, err)
@@ -319,7 +333,7 @@ func (r *crashRun) auditSlack(t *testing.T, target string) (chapters int) {
 		}
 		chapters += 1 + len(told)
 	}
-	require.Len(t, messages, r.rounds[target])
+	require.Len(t, messages, r.fails[target])
 	for id, times := range messages {
 		require.Equal(t, 1, times, "messages about %s", id)
 	}
