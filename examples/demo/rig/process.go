@@ -141,6 +141,9 @@ func (p *Process) Tail() string {
 	return strings.Join(p.tail, "\n")
 }
 
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal to the whole process group.
 func (p *Process) Signal(s syscall.Signal) error { return syscall.Kill(-p.cmd.Process.Pid, s) }
 
