@@ -62,7 +62,7 @@ func bubble(t *testing.T, o dispatch.Options, work func(l *log) time.Time, ask f
 
 // pass lets virtual time pass, and all that it brings happen.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 
@@ -109,7 +109,7 @@ func TestWishesDuringWork(t *testing.T) {
 			if len(l.calls()) > 1 {
 				return time.Time{}
 			}
-			time.Sleep(10 * time.Second)
+			<-time.After(10 * time.Second)
 			if c.returned == 0 {
 				return time.Time{}
 			}
@@ -159,7 +159,7 @@ func TestPanicsAreNeverRetriedInATightLoop(t *testing.T) {
 		good.Store(false)
 		d.Wake("a", incident.ProcedureLane, time.Now())
 		synctest.Wait()
-		require.Equal(t, time.Minute, told[7].Next.Sub(time.Now()), "the count began anew")
+		require.Equal(t, time.Minute, time.Until(told[7].Next), "the count began anew")
 	})
 }
 
@@ -214,7 +214,7 @@ func TestWorkersAreBounded(t *testing.T) {
 			default:
 				t.Error("more workers than asked for")
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			worked.Add(1)
 			<-inside
 			return time.Time{}
