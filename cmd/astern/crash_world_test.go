@@ -3,12 +3,15 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,15 +30,15 @@ type crashWorld struct {
 	busy  *connections
 
 	mu     sync.Mutex
-	broken map[string]bool           // target -> its error rate is high
-	listed map[string]map[string]any // Alertmanager's list, by any key
-	flips  map[string]int            // incident -> how often the step that must not be repeated took effect
-	puts   map[string]int            // path -> how often a converging step was sent
-	idle   map[string]bool           // path -> its effect is there
+	broken map[string]bool   // target -> its error rate is high
+	listed map[string][]byte // Alertmanager's list, by any key
+	flips  map[string]int    // incident -> how often the step that must not be repeated took effect
+	puts   map[string]int    // path -> how often a converging step was sent
+	idle   map[string]bool   // path -> its effect is there
 }
 
 func newCrashWorld(t *testing.T, targets []string) *crashWorld {
-	w := &crashWorld{slack: slacktest.New(), busy: newConnections(), broken: map[string]bool{}, listed: map[string]map[string]any{},
+	w := &crashWorld{slack: slacktest.New(), busy: newConnections(), broken: map[string]bool{}, listed: map[string][]byte{},
 		flips: map[string]int{}, puts: map[string]int{}, idle: map[string]bool{}}
 	for _, name := range targets {
 		w.slack.AddChannel(slackChannel(name), name)
@@ -57,7 +60,7 @@ func slackChannel(target string) string {
 }
 
 // breaks makes a target fail and shows its alert in Alertmanager's list; mends takes the alert back.
-func (w *crashWorld) breaks(target string, alert map[string]any) {
+func (w *crashWorld) breaks(target string, alert []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.broken[target], w.listed[target] = true, alert
@@ -103,12 +106,11 @@ func (w *crashWorld) servePrometheus(rw http.ResponseWriter, req *http.Request) 
 
 func (w *crashWorld) serveAlertmanager(rw http.ResponseWriter, _ *http.Request) {
 	w.mu.Lock()
-	alerts := make([]map[string]any, 0, len(w.listed))
-	for _, a := range w.listed {
-		alerts = append(alerts, a)
-	}
+	list := bytes.Join(slices.Collect(maps.Values(w.listed)), []byte(","))
 	w.mu.Unlock()
-	_ = json.NewEncoder(rw).Encode(alerts)
+	for _, part := range [][]byte{[]byte("["), list, []byte("]")} {
+		_, _ = rw.Write(part) // a client that was killed is no fault of the world
+	}
 }
 
 // serveServices is what the steps change and ask: /healthz, /TARGET/INCIDENT/traffic and drained by PUT, and
@@ -175,10 +177,22 @@ func (c *connections) awaitNone() {
 }
 
 // crashAlert is one alert as Alertmanager's API lists it.
-func crashAlert(labels map[string]string, starts time.Time) map[string]any {
-	return map[string]any{
-		"labels": labels, "annotations": map[string]string{}, "startsAt": starts, "updatedAt": starts, "endsAt": starts.Add(time.Hour),
-		"fingerprint": "f", "generatorURL": "", "receivers": []map[string]string{{"name": "astern"}},
+func crashAlert(labels map[string]string, starts time.Time) []byte {
+	raw, err := json.Marshal(map[string]any{
+		"labels": labels, "annotations": map[string]string{"summary": "more than 1 % of the answers are errors"},
+		"startsAt": starts, "updatedAt": starts, "endsAt": starts.Add(time.Hour), "fingerprint": "2fd8f0b5b35c9a66",
+		"generatorURL": "http://prometheus.example:9090/graph?g0.expr=errors+%3E+0.01&g0.tab=1", "receivers": []map[string]string{{"name": "astern"}},
 		"status": map[string]any{"state": "active", "silencedBy": []string{}, "inhibitedBy": []string{}, "mutedBy": []string{}},
+	})
+	if err != nil {
+		panic(err) // a value of this function's own
 	}
+	return raw
+}
+
+// lists shows one more alert in Alertmanager's list.
+func (w *crashWorld) lists(key string, alert []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listed[key] = alert
 }
