@@ -178,6 +178,44 @@ func TestShowAStepInDoubtSaysWhatToType(t *testing.T) {
 	golden(t, "incident_in_doubt", a.incident(history(t, facts...), false))
 }
 
+func TestShowAStepThatFailedForGood(t *testing.T) {
+	a, _ := testApp()
+	facts := append(takenUp(),
+		told{6 * time.Minute, "astern", incident.StepErred{Step: 1, Attempt: 2, Error: "connection refused", RetryAt: before(6*time.Minute - 4*time.Second)}},
+		told{5 * time.Minute, "astern", incident.StepErred{Step: 1, Attempt: 3, Error: "connection refused", RetryAt: before(5*time.Minute - 8*time.Second)}},
+		told{5 * time.Minute, "astern", incident.Ended{Phase: incident.Failed, Reason: "step switch_traffic failed: connection refused"}},
+	)
+	page := a.incident(history(t, facts...), false)
+	golden(t, "incident_failed", page)
+	plan, timeline, _ := strings.Cut(page, "TIMELINE")
+	require.NotContains(t, plan, "next try", "nothing is tried after the last try")
+	require.Equal(t, 2, strings.Count(timeline, "; again at"), "two of three tries are followed by another")
+}
+
+func TestTheTimelineTellsANoticeOnce(t *testing.T) {
+	a, _ := testApp()
+	owes := func(story int, ids ...string) incident.NoticesOwed {
+		f := incident.NoticesOwed{Story: story}
+		for _, id := range ids {
+			f.Notices = append(f.Notices, incident.NoticeOwed{ID: id, To: id, Via: "slack", Updates: true, Due: before(time.Minute)})
+		}
+		return f
+	}
+	got := history(t, append(opened(anAlert("")), told{7 * time.Minute, "astern", owes(1, "core")}, told{6 * time.Minute, "astern", incident.NoticeTold{ID: "core", Story: 1}},
+		told{5 * time.Minute, "astern", owes(2, "core")}, told{4 * time.Minute, "astern", incident.NoticeTold{ID: "core", Story: 2}},
+		told{3 * time.Minute, "astern", owes(3, "core", "boss")}, told{2 * time.Minute, "astern", incident.NoticeOverdue{ID: "boss"}},
+		told{time.Minute, "astern", incident.NoticeErred{ID: "core", Story: 3, Error: "503"}})...)
+	_, short, _ := strings.Cut(a.incident(got, false), "TIMELINE")
+	require.Equal(t, 1, strings.Count(short, "owed: core via slack"))
+	require.Equal(t, 1, strings.Count(short, "core via slack was told"))
+	require.Contains(t, short, "owed: boss via slack")
+	require.Contains(t, short, "boss via slack is OVERDUE")
+	require.Contains(t, short, "core via slack could not be told: 503")
+	_, long, _ := strings.Cut(a.incident(got, true), "TIMELINE")
+	require.Contains(t, long, "an update is owed: core via slack")
+	require.Equal(t, 2, strings.Count(long, "core via slack was told"))
+}
+
 func TestShowARequestThatIsHeld(t *testing.T) {
 	a, _ := testApp()
 	plan := examplePlan()

@@ -31,6 +31,9 @@ func (a *app) planRun(w io.Writer, i incident.Incident) {
 		if n < len(i.Steps) {
 			run = i.Steps[n]
 		}
+		if i.Phase.Final() {
+			run.RetryAt = time.Time{} // nothing is tried after the end
+		}
 		l, state := a.stepLook(step, run)
 		branch := "├─"
 		if n == len(i.Plan.Steps)-1 {
@@ -48,12 +51,17 @@ func (a *app) stepLook(step incident.Step, run incident.StepRun) (look, string) 
 		l = look{"·", visible(string(run.State)), calm}
 	}
 	switch {
-	case run.State == incident.Errored && !run.Permanent && run.Attempt < step.Attempts && !run.RetryAt.IsZero():
+	case triesAgain(step, run):
 		l = look{"▷", "retrying", care}
 	case run.State == incident.Started && run.Attempt > 1:
 		return l, fmt.Sprintf("%s, try %d of %d", l.word, run.Attempt, step.Attempts)
 	}
 	return l, l.word
+}
+
+// triesAgain says that a failed step has a try left.
+func triesAgain(step incident.Step, run incident.StepRun) bool {
+	return run.State == incident.Errored && !run.Permanent && run.Attempt < step.Attempts && !run.RetryAt.IsZero()
 }
 
 func (a *app) took(run incident.StepRun) string {
@@ -80,7 +88,7 @@ func stepInfo(step incident.Step, run incident.StepRun) string {
 	if run.RepairErr != "" {
 		info += "; undoing its half effect failed: " + run.RepairErr
 	}
-	if run.State == incident.Errored && !run.RetryAt.IsZero() {
+	if triesAgain(step, run) {
 		info += "; next try " + run.RetryAt.UTC().Format("15:04:05Z")
 	}
 	return visible(info)

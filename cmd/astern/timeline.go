@@ -82,7 +82,7 @@ func tell(before, after incident.Incident, e incident.Event) entry {
 	case incident.Ended:
 		return tellEnded(before, f)
 	case incident.NoticesOwed, incident.NoticeBegan, incident.NoticeTold, incident.NoticeErred, incident.NoticeOverdue:
-		return tellNotice(after, e)
+		return tellNotice(before, after, e)
 	}
 	return tellStep(before, e)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"astern.dev/astern/engine/incident"
@@ -13,6 +14,14 @@ func stepName(i incident.Incident, n int) string {
 		return fmt.Sprintf("step %d", n+1)
 	}
 	return fmt.Sprintf("step %d %s", n+1, i.Plan.Steps[n].Name)
+}
+
+// stepOf is a step of the plan by its place; an empty one when there is none.
+func stepOf(i incident.Incident, n int) incident.Step {
+	if i.Plan == nil || n < 0 || n >= len(i.Plan.Steps) {
+		return incident.Step{}
+	}
+	return i.Plan.Steps[n]
 }
 
 func tellStep(before incident.Incident, e incident.Event) entry {
@@ -34,7 +43,7 @@ func tellStep(before incident.Incident, e incident.Event) entry {
 	case incident.StepErred:
 		said.tone = bad
 		said.text = fmt.Sprintf("%s failed (try %d): %s", stepName(before, f.Step), f.Attempt, f.Error)
-		if !f.Permanent && !f.RetryAt.IsZero() {
+		if run := (incident.StepRun{State: incident.Errored, Attempt: f.Attempt, Permanent: f.Permanent, RetryAt: f.RetryAt}); triesAgain(stepOf(before, f.Step), run) {
 			said.text += "; again at " + f.RetryAt.UTC().Format("15:04:05Z")
 		}
 	case incident.StepDoubted:
@@ -69,33 +78,46 @@ func because(summary string) string {
 	return ": " + summary
 }
 
-// tellNotice: that messages are owed and on their way is the machinery's; that they arrived or not is news.
-func tellNotice(i incident.Incident, e incident.Event) entry {
+// tellNotice: that messages are on their way and brought up to date is the machinery's; that one is owed for the first
+// time, that it arrived or not is news.
+func tellNotice(before, after incident.Incident, e incident.Event) entry {
 	said := entry{word: "notice"}
 	switch f := e.Fact.(type) {
 	case incident.NoticesOwed:
-		var to []string
-		for _, n := range f.Notices {
-			to = append(to, fmt.Sprintf("%s via %s by %s", n.To, n.Via, n.Due.UTC().Format("15:04:05Z")))
-		}
-		said.text, said.system = "owed: "+strings.Join(to, ", "), len(to) == 0
-		if len(to) == 0 {
-			said.text = "nobody else is owed a message"
-		}
+		said.text, said.system = owed(before, f)
 	case incident.NoticeBegan:
-		said.text, said.system = fmt.Sprintf("telling %s (try %d)", recipient(i, f.ID), f.Attempt), true
+		said.text, said.system = fmt.Sprintf("telling %s (try %d)", recipient(after, f.ID), f.Attempt), true
 	case incident.NoticeTold:
-		said.text = recipient(i, f.ID) + " was told"
-		said.system = retold(i, f)
+		said.text = recipient(after, f.ID) + " was told"
+		said.system = retold(after, f)
 	case incident.NoticeErred:
-		said.tone, said.text = care, fmt.Sprintf("%s could not be told: %s", recipient(i, f.ID), f.Error)
+		said.tone, said.text = care, fmt.Sprintf("%s could not be told: %s", recipient(after, f.ID), f.Error)
 		if f.Permanent {
 			said.tone, said.text = bad, said.text+"; given up"
 		}
 	case incident.NoticeOverdue:
-		said.tone, said.text = bad, recipient(i, f.ID)+" is OVERDUE"
+		said.tone, said.text = bad, recipient(after, f.ID)+" is OVERDUE"
 	}
 	return said
+}
+
+// owed tells whose message is new. When none is, the story went on and the messages there are owe an update.
+func owed(before incident.Incident, f incident.NoticesOwed) (text string, system bool) {
+	var fresh, again []string
+	for _, n := range f.Notices {
+		if slices.ContainsFunc(before.Notices, func(known incident.Notice) bool { return known.ID == n.ID }) {
+			again = append(again, n.To+" via "+n.Via)
+			continue
+		}
+		fresh = append(fresh, fmt.Sprintf("%s via %s by %s", n.To, n.Via, n.Due.UTC().Format("15:04:05Z")))
+	}
+	switch {
+	case len(fresh) > 0:
+		return "owed: " + strings.Join(fresh, ", "), false
+	case len(again) > 0:
+		return "an update is owed: " + strings.Join(again, ", "), true
+	}
+	return "nobody else is owed a message", true
 }
 
 // retold says that a message was only brought up to date.
