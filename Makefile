@@ -35,6 +35,7 @@ e2e: neighbours ## Run the end-to-end tests: real alerts, real traffic
 
 crash: ## Kill the process at random moments, 1,000 times, and look what is lost or doubled
 	$(TEST) -shuffle=on -tags crash -run '^TestCrash' -timeout 30m ./...
+	$(TEST) -run '^TestModel$$' -timeout 10m ./engine/incident -rapid.checks=20000
 
 race: ## Run the engine's and the web's tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(TEST) -race -shuffle=on -timeout 20m ./engine/... ./web/...
