@@ -53,7 +53,6 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, who identity) {
 	d.metrics.deliveries.WithLabelValues(who.name, resultOf(p)).Inc()
 	d.log.Warn("notification not taken", zap.String("source", who.name), zap.Int("status", p.status),
 		zap.String("field", p.Field), zap.Error(err))
-	w.Header().Set("Connection", "close") // the rest of the body is not read
 	writeProblem(w, p)
 }
 
@@ -70,6 +69,7 @@ func resultOf(p *httpError) string {
 }
 
 func (d *door) take(w http.ResponseWriter, r *http.Request, who identity) (Receipt, error) {
+	w.Header().Set("Connection", "close") // until the body was read whole: nobody waits for the rest of one that is refused
 	if d.draining() {
 		return Receipt{}, engine.ErrDraining
 	}
@@ -93,6 +93,7 @@ func (d *door) take(w http.ResponseWriter, r *http.Request, who identity) (Recei
 	if err != nil {
 		return Receipt{}, err
 	}
+	w.Header().Del("Connection")
 	return d.deliver(r.Context(), body, who)
 }
 

@@ -213,7 +213,7 @@ func TestAGigabyteFromAStrangerIsNotRead(t *testing.T) {
 	f := newFixture(t)
 	for _, token := range []string{"", "junk"} {
 		body := &zeros{}
-		r, err := http.NewRequest("POST", f.url+"/api/v1/alertmanager", io.LimitReader(body, 1<<30))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/api/v1/alertmanager", io.LimitReader(body, 1<<30))
 		require.NoError(t, err)
 		r.ContentLength = 1 << 30
 		r.Header.Set("Content-Type", "application/json")
@@ -246,7 +246,7 @@ func TestSlowHeadersHarmNobodyElse(t *testing.T) {
 		require.NoError(t, err)
 		slow = append(slow, c)
 	}
-	r, err := http.NewRequest("POST", "http://"+l.Addr().String()+"/api/v1/alertmanager", bytes.NewBufferString(good))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+l.Addr().String()+"/api/v1/alertmanager", bytes.NewBufferString(good))
 	require.NoError(t, err)
 	bearer(senderToken)(r)
 	r.Header.Set("Content-Type", "application/json")

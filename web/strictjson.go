@@ -68,14 +68,14 @@ func (r reader) document(what string, known []string, member func(name string) e
 	if err := r.object(what, known, member); err != nil {
 		return err
 	}
-	switch _, err := r.dec.ReadToken(); {
-	case err == io.EOF:
+	_, err := r.dec.ReadToken()
+	switch {
+	case errors.Is(err, io.EOF):
 		return nil
-	case err == nil:
-		return malformedAt("", "the body goes on after %s: send one document", what)
-	default:
+	case err != nil:
 		return r.syntax(err)
 	}
+	return malformedAt("", "the body goes on after %s: send one document", what)
 }
 
 func (r reader) object(what string, known []string, member func(name string) error) error {
