@@ -173,11 +173,11 @@ func (e *Engine) pastIncidents(ctx context.Context, target string) ([]incident.I
 	past := make([]incident.Incident, 0, len(heads))
 	for _, h := range heads {
 		i, err := e.incidents.load(ctx, incidentStream(h.ID))
+		if errors.Is(err, incident.ErrCompacted) { // its episodes are forgotten, its number still counts
+			i, err = incident.Incident{ID: h.ID, Target: h.Target, Phase: h.Phase}, nil
+		}
 		if err != nil {
 			return nil, err
-		}
-		if i.Version == 0 { // compacted: its number still counts
-			i.ID, i.Target, i.Phase = h.ID, h.Target, h.Phase
 		}
 		past = append(past, i)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ func (e *Engine) Incidents(ctx context.Context, f incident.HeadFilter) ([]incide
 // Incident is one incident with its whole history.
 func (e *Engine) Incident(ctx context.Context, id string) (incident.Incident, []incident.Event, error) {
 	events, err := e.store.Load(ctx, incidentStream(id))
+	if errors.Is(err, incident.ErrCompacted) {
+		return incident.Incident{}, nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
 	if err != nil {
 		return incident.Incident{}, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/incident"
 )
 
@@ -217,6 +218,25 @@ func TestLateAndReorderedDeliveries(t *testing.T) {
 	r.watchdog()
 	r.fire("Errors", "api")
 	require.Equal(t, 2, r.count("api"), "a new start is a new episode")
+}
+
+func TestACompactedPastIsNoObstacle(t *testing.T) {
+	r := newRig(t).ready()
+	began := r.now()
+	r.fire("Errors", "api")
+	r.advance(time.Minute)
+	r.resolve("Errors", "api", began)
+	r.settle()
+	r.phase("api", incident.Cancelled)
+	r.advance(48 * time.Hour)
+	removed, err := r.store.Compact(t.Context(), r.now().Add(-time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 1, removed)
+	_, _, err = r.engine.Incident(t.Context(), "api-1")
+	require.ErrorIs(t, err, engine.ErrNotFound)
+	r.restart()
+	r.fire("Errors", "api")
+	require.Equal(t, "api-2", r.incident("api").ID, "numbers are not used again")
 }
 
 func TestSameNotificationFromThreePeers(t *testing.T) {

@@ -101,6 +101,8 @@ type Decision struct {
 var (
 	// ErrConflict: another writer was first. Load again.
 	ErrConflict = errors.New("another writer was first")
+	// ErrCompacted: the history was removed after its incident ended; the head and the tip of the chain are still there.
+	ErrCompacted = errors.New("the history was removed by retention")
 	// ErrUnavailable: the store cannot accept now (disk full, database away, closing). Nothing was stored.
 	ErrUnavailable = errors.New("the store cannot accept now")
 )

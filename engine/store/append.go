@@ -110,7 +110,7 @@ func (w *write) run(db *writer) error {
 	case err != nil:
 		return err
 	case end.compacted:
-		return ErrCompacted
+		return incident.ErrCompacted
 	case end.version != w.After:
 		return fmt.Errorf("%w: it is at version %d", incident.ErrConflict, end.version)
 	}

@@ -14,7 +14,7 @@ const compactChunk = 64
 
 // Compact implements engine.Store. It removes the events of incidents that ended before the given time and have nothing
 // left to do. What stays of each is its head, its last version and its last hash (Tip): a copy of the history kept
-// elsewhere can still be proven to be the one that was here. The stream stays closed: Load and Append answer ErrCompacted.
+// elsewhere can still be proven to be the one that was here. The stream stays closed: Load and Append answer incident.ErrCompacted.
 // A history whose end is not what the head remembers is evidence: it is left alone, and the error names it.
 func (s *SQLite) Compact(ctx context.Context, before time.Time) (removed int, err error) {
 	until, err := nanos(before)

@@ -12,9 +12,6 @@ import (
 	"astern.dev/astern/engine/incident"
 )
 
-// ErrCompacted: the history was removed after its incident ended; the head and the tip of the chain are still there.
-var ErrCompacted = errors.New("the history was removed by retention")
-
 // ChainError says that a history is not what was written: an event was changed, removed or put in between (S27).
 type ChainError struct {
 	Stream  string

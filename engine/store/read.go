@@ -11,7 +11,7 @@ import (
 	"astern.dev/astern/engine/incident"
 )
 
-// Load implements engine.Store. A broken chain is a *ChainError; a history that retention removed is ErrCompacted.
+// Load implements engine.Store. A broken chain is a *ChainError; a history that retention removed is incident.ErrCompacted.
 func (s *SQLite) Load(ctx context.Context, stream string) ([]incident.Event, error) {
 	// One read transaction: a write between the two questions must not look like a broken history.
 	tx, err := s.read.BeginTx(ctx, nil)
@@ -76,7 +76,7 @@ func checkTip(ctx context.Context, tx *sql.Tx, stream string, events []incident.
 	case err != nil || !found:
 		return err
 	case t.compacted:
-		return fmt.Errorf("%w: its %d events ended with hash %s", ErrCompacted, t.version, t.hash)
+		return fmt.Errorf("%w: its %d events ended with hash %s", incident.ErrCompacted, t.version, t.hash)
 	case t.version > len(events):
 		return &ChainError{stream, len(events) + 1, fmt.Sprintf("the head knows %d events", t.version)}
 	case t.version > 0 && events[t.version-1].Hash != t.hash:

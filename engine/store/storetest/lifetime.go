@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"astern.dev/astern/engine/incident"
-	"astern.dev/astern/engine/store"
 )
 
 func restart(t *testing.T, k *kit) {
@@ -65,10 +64,10 @@ func compaction(t *testing.T, k *kit) {
 	require.Equal(t, 1, version)
 	require.Equal(t, last[0].Hash, hash, "the tip stays provable")
 	_, err = k.Load(t.Context(), "incident/old")
-	require.ErrorIs(t, err, store.ErrCompacted)
+	require.ErrorIs(t, err, incident.ErrCompacted)
 	for _, after := range []int{0, 1} {
 		_, err = k.write("incident/old", after)
-		require.ErrorIs(t, err, store.ErrCompacted, "a removed history is not begun anew, after %d", after)
+		require.ErrorIs(t, err, incident.ErrCompacted, "a removed history is not begun anew, after %d", after)
 	}
 	removed, err = k.Compact(t.Context(), young.EndedAt)
 	require.NoError(t, err)
