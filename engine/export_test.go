@@ -1,0 +1,20 @@
+package engine
+
+import "context"
+
+// ReconcileNow reads every Alertmanager's API once, as Reconcile does at start and every minute.
+func (e *Engine) ReconcileNow(ctx context.Context) { e.reconcileAll(ctx, true) }
+
+// LookUpLate does what Reconcile does with the late alerts that wait.
+func (e *Engine) LookUpLate(ctx context.Context) error {
+	for {
+		select {
+		case late := <-e.late:
+			if err := e.reconcileSource(ctx, late.source, []lateAlert{late}); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
