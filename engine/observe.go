@@ -74,11 +74,34 @@ func (e *Engine) logFacts(i incident.Incident, events []incident.Event) {
 		case incident.Judged:
 			e.log.Info(ev.Type, logIncident(i.ID), logRule(f.Rule), zap.String("verdict", string(f.Judgement.Verdict)), zap.String("reason", f.Judgement.Reason))
 		case incident.StepErred, incident.StepDoubted, incident.StepHeld, incident.NoticeErred, incident.NoticeOverdue:
-			e.log.Warn(ev.Type, logIncident(i.ID), zap.Any("fact", f))
+			e.log.Warn(ev.Type, append([]zap.Field{logIncident(i.ID)}, trouble(i, f)...)...)
 		case incident.Ended:
 			e.log.Info(ev.Type, logIncident(i.ID), zap.String("phase", string(f.Phase)), zap.String("reason", f.Reason))
 		}
 	}
+}
+
+// trouble says what went wrong in flat fields: logfmt has no others.
+func trouble(i incident.Incident, f incident.Fact) []zap.Field {
+	step := func(n int) zap.Field {
+		if i.Plan == nil || n < 0 || n >= len(i.Plan.Steps) {
+			return zap.Int("step", n)
+		}
+		return zap.String("step", i.Plan.Steps[n].Name)
+	}
+	switch f := f.(type) {
+	case incident.StepErred:
+		return []zap.Field{step(f.Step), zap.Int("attempt", f.Attempt), zap.String("error", f.Error)}
+	case incident.StepDoubted:
+		return []zap.Field{step(f.Step), zap.Int("attempt", f.Attempt), zap.String("reason", f.Reason)}
+	case incident.StepHeld:
+		return []zap.Field{step(f.Step), zap.String("reason", f.Reason)}
+	case incident.NoticeErred:
+		return []zap.Field{zap.String("notice", f.ID), zap.String("error", f.Error)}
+	case incident.NoticeOverdue:
+		return []zap.Field{zap.String("notice", f.ID)}
+	}
+	return nil
 }
 
 func logIncident(id string) zap.Field     { return zap.String("incident", id) }
