@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +18,7 @@ type Load struct {
 	mu     sync.Mutex
 	begun  time.Time
 	bins   []Count // one a second, from begun on
+	lost   []string
 }
 
 // Count is what came back in some time.
@@ -92,16 +94,32 @@ func (l *Load) one(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		l.record("none", true)
+		l.lose(err.Error())
 		return
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
 	_ = response.Body.Close()
 	track := response.Header.Get("X-Track")
 	if track == "" {
-		track = "none"
+		l.lose(response.Status)
+		return
 	}
 	l.record(track, response.StatusCode >= 500)
+}
+
+// lose counts a request that no version answered.
+func (l *Load) lose(why string) {
+	l.record("none", true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = append(l.lost, time.Now().UTC().Format(time.StampMilli)+" "+why)
+}
+
+// Lost tells when and why requests were answered by no version, oldest first.
+func (l *Load) Lost() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.lost)
 }
 
 func (l *Load) record(track string, failed bool) {
