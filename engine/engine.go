@@ -42,7 +42,8 @@ type Engine struct {
 	watchers watchers
 	progress sync.Map // stream -> last progress line of a running step
 	late     chan lateAlert
-	running  sync.Map // stream -> context.CancelFunc of the step under way
+	partial  chan string // sources that sent a truncated view
+	running  sync.Map    // stream -> context.CancelFunc of the step under way
 }
 
 // Options are what an engine is made of.
@@ -89,7 +90,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		store: o.Store, log: o.Log, now: func() time.Time { return o.Now().UTC().Round(0) }, registry: o.Registry,
 		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook,
-		late: make(chan lateAlert, 1024),
+		late: make(chan lateAlert, 1024), partial: make(chan string, 64),
 	}
 	if e.hook == nil {
 		e.hook = func(string) {}

@@ -50,6 +50,9 @@ func (e *Engine) Receive(ctx context.Context, n Notification) (Receipt, error) {
 		return Receipt{}, err
 	}
 	decisions = append(sorted.decided, decisions...)
+	if n.Truncated > 0 {
+		e.readWhole(n.Source)
+	}
 	if err := e.store.Deliver(ctx, e.ledgerLine(n, now, decisions)); err != nil {
 		return Receipt{}, fmt.Errorf("keep the delivery of %s: %w", n.Source, err)
 	}

@@ -32,6 +32,14 @@ func (e *Engine) askLate(box *mail, l *letter, late []incident.Seen) {
 	}
 }
 
+// readWhole asks the reconciler to read a source whose view was partial; the next round does when the queue is full.
+func (e *Engine) readWhole(source string) {
+	select {
+	case e.partial <- source:
+	default:
+	}
+}
+
 // Reconcile runs until the context ends: at start, at late alerts, and every minute while something is open.
 func (e *Engine) Reconcile(ctx context.Context) {
 	e.reconcileAll(ctx, true)
@@ -44,10 +52,18 @@ func (e *Engine) Reconcile(ctx context.Context) {
 		case <-tick.C:
 			e.reconcileAll(ctx, false)
 		case late := <-e.late:
-			if err := e.reconcileSource(ctx, late.source, []lateAlert{late}); err != nil {
-				e.log.Warn("a late alert could not be looked up", logSource(late.source), logError(err))
-			}
+			e.lookUp(ctx, late.source, []lateAlert{late})
+		case source := <-e.partial:
+			e.lookUp(ctx, source, nil)
 		}
+	}
+}
+
+// lookUp reads one source at once; what fails is read again in the next round.
+func (e *Engine) lookUp(ctx context.Context, source string, late []lateAlert) {
+	if err := e.reconcileSource(ctx, source, late); err != nil && ctx.Err() == nil {
+		e.log.Warn("Alertmanager's API could not be read", logSource(source), logError(err))
+		e.metrics.reconcileErrors.Inc()
 	}
 }
 
@@ -56,10 +72,7 @@ func (e *Engine) reconcileAll(ctx context.Context, always bool) {
 		if !always && len(e.index.openIncidents()) == 0 && !e.index.wasTruncated(source) {
 			continue
 		}
-		if err := e.reconcileSource(ctx, source, nil); err != nil && ctx.Err() == nil {
-			e.log.Warn("Alertmanager's API could not be read", logSource(source), logError(err))
-			e.metrics.reconcileErrors.Inc()
-		}
+		e.lookUp(ctx, source, nil)
 	}
 }
 
@@ -67,20 +80,21 @@ func (e *Engine) reconcileAll(ctx context.Context, always bool) {
 func (e *Engine) reconcileSource(ctx context.Context, source string, late []lateAlert) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	listed, err := e.alertsOf(ctx, e.config.Load(), source)
-	if err != nil {
-		return err
-	}
 	n := Notification{Source: source, Receiver: "reconciliation", Status: "firing"}
-	firing := map[string]client.GettableAlert{}
-	for _, a := range listed {
+	firing := map[string]bool{}
+	err := e.eachAlertOf(ctx, e.config.Load(), source, func(a client.GettableAlert) {
 		if !e.ours(source, a) {
-			continue
+			return
 		}
-		firing[AlertID(source, a.Labels)] = a
+		if len(late) > 0 {
+			firing[AlertID(source, a.Labels)] = true
+		}
 		n.Alerts = append(n.Alerts, Delivered{Alert: incident.Alert{
 			Status: "firing", Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt, Fingerprint: a.Fingerprint,
 		}})
+	})
+	if err != nil {
+		return err
 	}
 	if err := e.reopen(ctx, source, late, firing); err != nil {
 		return err
@@ -105,9 +119,9 @@ func (e *Engine) ours(source string, a client.GettableAlert) bool {
 }
 
 // reopen gives late alerts that fire indeed back to the incident that holds their episode.
-func (e *Engine) reopen(ctx context.Context, source string, late []lateAlert, firing map[string]client.GettableAlert) error {
+func (e *Engine) reopen(ctx context.Context, source string, late []lateAlert, firing map[string]bool) error {
 	for _, l := range late {
-		if _, fires := firing[l.alert.ID]; !fires {
+		if !firing[l.alert.ID] {
 			continue
 		}
 		id, known, err := e.holderOf(ctx, l.target, l.alert.ID)
