@@ -15,15 +15,22 @@ import (
 // Load reads rule files, by the names that mistakes are reported under. All mistakes are told at once; the set is nil
 // when one of them is an error.
 func Load(env *expr.Env, files map[string][]byte) (*Set, expr.Diagnostics) {
+	set, found := Draft(env, files)
+	if found.Err() != nil {
+		return nil, found
+	}
+	return set, found
+}
+
+// Draft is Load that keeps the rules beside mistakes, so that what they name can be held against plans and every mistake
+// is told in one go. The set of a draft with errors must not match alerts.
+func Draft(env *expr.Env, files map[string][]byte) (*Set, expr.Diagnostics) {
 	l := &loader{env: env, set: &Set{byName: map[string]*Rule{}}}
 	var found expr.Diagnostics
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		file, _ := expr.ParseFile(name, files[name])
 		l.file(file)
 		found = append(found, file.Diagnostics()...)
-	}
-	if found.Err() != nil {
-		return nil, found.Sorted()
 	}
 	return l.set, found.Sorted()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -92,11 +93,19 @@ func (f *found) file(path string, named bool) error {
 	return nil
 }
 
-// kindOf says which of astern's files it is by its outermost keys; empty when it is none. Prometheus's rule files begin
+// unreadable is the code of a file that is no YAML.
+const unreadable = "yaml/syntax"
+
+// kindOf says which of astern's files it is by its outermost keys, also when the YAML breaks off; empty when it is none. Prometheus's rule files begin
 // with `groups`, too; a file of rule tests is checked when it is run.
 func kindOf(path string, data []byte) string {
-	file, _ := expr.ParseFile(path, data)
+	file, mistakes := expr.ParseFile(path, data)
 	has := func(key string) bool { return file.Root().Get(key).Exists() }
+	if slices.ContainsFunc(mistakes, func(d expr.Diagnostic) bool { return d.Code == unreadable }) {
+		has = func(key string) bool {
+			return bytes.HasPrefix(data, []byte(key+":")) || bytes.Contains(data, []byte("\n"+key+":"))
+		}
+	}
 	switch {
 	case has("tests"):
 		return ""

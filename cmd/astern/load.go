@@ -62,29 +62,39 @@ func loadFiles(files config.Files) (*loaded, expr.Diagnostics, error) {
 	return l, found.Sorted(), err
 }
 
-// read loads rules and plans, and holds the two against each other when each is whole.
+// read loads rules and plans and holds the two against each other, also beside mistakes: all of them are told in one go.
 func (l *loaded) read() (expr.Diagnostics, error) {
 	env, err := expr.NewEnv()
 	if err != nil {
 		return nil, err
 	}
-	set, found := rules.Load(env, l.files.Rules)
+	draft, found := rules.Draft(env, l.files.Rules)
+	if found.Err() == nil {
+		l.Rules = draft
+	}
 	book, more := plan.Load(env, l.Registry, plan.Files{
 		Targets: l.files.Targets, Procedures: l.files.Procedures, Communications: l.files.Communications,
 	})
-	whole := more.Err() == nil
+	l.Book = book
 	found = append(found, more...)
-	l.Rules, l.Book = set, book
-	if set != nil {
-		found = append(found, guardMistakes(set)...)
-	}
-	if l.Config != nil && whole {
+	found = append(found, guardMistakes(draft)...)
+	if l.Config != nil {
 		found = append(found, book.CheckConnections(l.Config.ConnectionNames())...)
 	}
-	if set != nil && whole {
-		found = append(found, book.Check(ruleRefs(set))...)
+	return append(found, l.reach(draft, more)...), nil
+}
+
+// reach holds rules against plans. Files with mistakes have no plans to render, but names; a file that cannot be read at
+// all has none, and nothing is said to be missing.
+func (l *loaded) reach(draft *rules.Set, mistakes expr.Diagnostics) expr.Diagnostics {
+	refs := ruleRefs(draft)
+	switch {
+	case mistakes.Err() == nil:
+		return l.Book.Check(refs)
+	case slices.ContainsFunc(mistakes, func(d expr.Diagnostic) bool { return d.Code == unreadable }):
+		return nil
 	}
-	return found, nil
+	return l.Book.CheckNames(refs)
 }
 
 // guardMistakes are guards of rules that the engine could not read: it would go on without them.
@@ -107,6 +117,9 @@ func guardMistakes(set *rules.Set) expr.Diagnostics {
 func ruleRefs(set *rules.Set) []plan.RuleRef {
 	var refs []plan.RuleRef
 	for _, r := range set.Rules() {
+		if r.Do == "" {
+			continue // said already
+		}
 		refs = append(refs, plan.RuleRef{
 			Name: r.Name, Do: r.Do, Target: r.Target, Mode: incident.Mode(r.Mode),
 			DoAt: r.DoNode().Diagnostic("", "", ""), TargetAt: r.TargetNode().Diagnostic("", "", ""),

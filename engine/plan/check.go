@@ -24,7 +24,17 @@ type RuleRef struct {
 // Check renders, offline, every plan that a rule can reach for every target that it can choose, and each target's own
 // procedure, which a person may ask for (T6). All but target.* and constants is unknown.
 func (b *Book) Check(rules []RuleRef) expr.Diagnostics {
-	c := &checking{book: b, done: map[planned]bool{}}
+	return b.check(rules, false)
+}
+
+// CheckNames says only whether what rules name is there. It may be asked of files with mistakes, whose plans cannot be
+// rendered.
+func (b *Book) CheckNames(rules []RuleRef) expr.Diagnostics {
+	return b.check(rules, true)
+}
+
+func (b *Book) check(rules []RuleRef, names bool) expr.Diagnostics {
+	c := &checking{book: b, names: names, done: map[planned]bool{}}
 	for _, r := range rules {
 		c.rule(r)
 	}
@@ -41,6 +51,7 @@ type planned struct{ target, procedure string }
 
 type checking struct {
 	book     *Book
+	names    bool // plans are not rendered
 	done     map[planned]bool
 	found    expr.Diagnostics
 	findings []*finding
@@ -66,6 +77,9 @@ func (c *checking) rule(r RuleRef) {
 		at := r.DoAt
 		at.Warning = true
 		c.report(at, "ref/no-target", fmt.Sprintf("the rule %s can choose no target", r.Name), "")
+	}
+	if c.names {
+		return // which procedure is a target's own is a question of whole files
 	}
 	for _, t := range targets {
 		p, err := c.book.procedureFor(t, r.Do)
@@ -128,7 +142,7 @@ func (b *Book) targetNames() []string {
 
 func (c *checking) plan(t *Target, p *Procedure) {
 	key := planned{t.Name, p.Name}
-	if c.done[key] {
+	if c.names || c.done[key] {
 		return
 	}
 	c.done[key] = true
