@@ -91,25 +91,29 @@ func (e *Engine) guardSilenced(ctx context.Context, q stepQuestion) incident.Fin
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for source, ours := range openBySource(q.inc) {
-		alerts, err := e.alertsOf(ctx, q.cfg, source)
+		var muted *incident.Finding
+		err := e.eachAlertOf(ctx, q.cfg, source, func(a client.GettableAlert) {
+			if muted == nil && len(a.Status.SilencedBy)+len(a.Status.InhibitedBy) > 0 && ours[AlertID(source, a.Labels)] {
+				muted = mutedBy(a)
+			}
+		})
 		if err != nil {
 			f := finding("silenced", "S33", incident.Hold, "whether a person silenced the alert cannot be read from %s: %v", source, err)
 			f.Unknown = true
 			return *f
 		}
-		for _, a := range alerts {
-			if !ours[AlertID(source, a.Labels)] {
-				continue
-			}
-			if len(a.Status.SilencedBy) > 0 {
-				return *finding("silenced", "S33", incident.Hold, "a person silenced %s (silence %s)", a.Labels["alertname"], strings.Join(a.Status.SilencedBy, ", "))
-			}
-			if len(a.Status.InhibitedBy) > 0 {
-				return *finding("silenced", "S33", incident.Hold, "%s is inhibited by another alert", a.Labels["alertname"])
-			}
+		if muted != nil {
+			return *muted
 		}
 	}
 	return pass("silenced", "S33", "neither silenced nor inhibited")
+}
+
+func mutedBy(a client.GettableAlert) *incident.Finding {
+	if len(a.Status.SilencedBy) > 0 {
+		return finding("silenced", "S33", incident.Hold, "a person silenced %s (silence %s)", a.Labels["alertname"], strings.Join(a.Status.SilencedBy, ", "))
+	}
+	return finding("silenced", "S33", incident.Hold, "%s is inhibited by another alert", a.Labels["alertname"])
 }
 
 // openBySource are the alerts whose silence counts, by the sender they came from.
@@ -124,16 +128,17 @@ func openBySource(i incident.Incident) map[string]map[string]bool {
 	return sources
 }
 
-func (e *Engine) alertsOf(ctx context.Context, cfg *Configuration, source string) ([]client.GettableAlert, error) {
+// eachAlertOf reads the list of the Alertmanager behind a sender, one by one.
+func (e *Engine) eachAlertOf(ctx context.Context, cfg *Configuration, source string, visit func(client.GettableAlert)) error {
 	name, configured := cfg.Settings.SenderConnections[source]
 	if !configured {
-		return nil, fmt.Errorf("sender %s names no alertmanager connection", source)
+		return fmt.Errorf("sender %s names no alertmanager connection", source)
 	}
 	am, ok := cfg.Settings.Connections["alertmanager"][name].(*client.Alertmanager)
 	if !ok {
-		return nil, fmt.Errorf("connection alertmanager/%s of sender %s is not configured", name, source)
+		return fmt.Errorf("connection alertmanager/%s of sender %s is not configured", name, source)
 	}
-	return am.Alerts(ctx, nil)
+	return am.EachAlert(ctx, nil, visit)
 }
 
 // stoppedFor says why automation is stopped for a target; empty when it is not.

@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"time"
 
@@ -47,26 +49,64 @@ type Receiver struct {
 
 // Alerts lists the alerts that match all filters (matchers such as `alertname="X"`), silenced and inhibited ones too.
 func (a *Alertmanager) Alerts(ctx context.Context, filter []string) ([]GettableAlert, error) {
-	address := *a.root
-	address.Path += "/api/v2/alerts"
-	address.RawQuery = url.Values{"filter": filter}.Encode()
-	answer, err := a.http.Get(ctx, address.String(), nil)
+	var alerts []GettableAlert
+	err := a.EachAlert(ctx, filter, func(alert GettableAlert) { alerts = append(alerts, alert) })
 	if err != nil {
 		return nil, err
 	}
-	if answer.Status/100 != 2 {
-		return nil, a.refused(answer)
-	}
-	var alerts []GettableAlert
-	if err := json.Unmarshal(answer.Body, &alerts); err != nil || alerts == nil {
-		return nil, fmt.Errorf("%s answered with something that is not Alertmanager's list of alerts", a.root.Host)
-	}
-	for _, alert := range alerts {
-		if len(alert.Labels) == 0 || alert.Status.State == "" {
-			return nil, fmt.Errorf("%s answered with an alert without labels or state", a.root.Host)
-		}
-	}
 	return alerts, nil
+}
+
+// EachAlert is Alerts one by one: in a storm the list is longer than anyone wants to hold. After an error what was visited
+// is not the whole list.
+func (a *Alertmanager) EachAlert(ctx context.Context, filter []string, visit func(GettableAlert)) error {
+	address := *a.root
+	address.Path += "/api/v2/alerts"
+	address.RawQuery = url.Values{"filter": filter}.Encode()
+	return a.http.Read(ctx, address.String(), func(status int, body io.Reader) error {
+		if status/100 == 2 {
+			return a.visitEach(body, visit)
+		}
+		text, err := io.ReadAll(io.LimitReader(body, 4<<10))
+		if err != nil {
+			return err
+		}
+		return a.refused(Answer{Status: status, Body: text})
+	})
+}
+
+func (a *Alertmanager) visitEach(body io.Reader, visit func(GettableAlert)) error {
+	list := json.NewDecoder(body)
+	if begin, err := list.Token(); err != nil || begin != json.Delim('[') {
+		return a.notAList(err)
+	}
+	for list.More() {
+		var alert GettableAlert
+		if err := list.Decode(&alert); err != nil {
+			return a.notAList(err)
+		}
+		if len(alert.Labels) == 0 || alert.Status.State == "" {
+			return fmt.Errorf("%s answered with an alert without labels or state", a.root.Host)
+		}
+		visit(alert)
+	}
+	if _, err := list.Token(); err != nil {
+		return a.notAList(err)
+	}
+	if _, err := list.Token(); !errors.Is(err, io.EOF) {
+		return a.notAList(err)
+	}
+	return nil
+}
+
+// notAList tells a wrong answer from an exchange that broke off.
+func (a *Alertmanager) notAList(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if err == nil || errors.As(err, &syntax) || errors.As(err, &kind) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%s answered with something that is not Alertmanager's list of alerts", a.root.Host)
+	}
+	return err
 }
 
 func (a *Alertmanager) refused(answer Answer) error {

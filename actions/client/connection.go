@@ -72,7 +72,7 @@ type AlertmanagerConnection struct {
 
 // Open gives an *Alertmanager.
 func (c *AlertmanagerConnection) Open(dial actions.Dial) (any, error) {
-	root, through, err := c.open(dial, 64<<20)
+	root, through, err := c.open(dial, 256<<20) // read one by one: a storm of 100,000 alerts is 60 MB
 	if err != nil {
 		return nil, err
 	}

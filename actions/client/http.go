@@ -117,35 +117,75 @@ func (h *HTTP) Exchange(ctx context.Context, r Request) (Answer, error) {
 func (h *HTTP) Get(ctx context.Context, address string, header http.Header) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
 	defer cancel()
-	return h.exchange(ctx, Request{URL: address, Header: header}, func(req *http.Request) (*http.Response, error) {
-		again, err := retryablehttp.FromRequest(req)
-		if err != nil {
-			return nil, err
-		}
-		return h.reads.Do(again)
+	return h.exchange(ctx, Request{URL: address, Header: header}, h.repeating)
+}
+
+// Read is Get for an answer that is taken in as it comes. What broke off in the middle is not tried again. An error of
+// read that is not the exchange's own comes back as it is.
+func (h *HTTP) Read(ctx context.Context, address string, read func(status int, body io.Reader) error) error {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
+	defer cancel()
+	return h.open(ctx, Request{URL: address}, h.repeating, func(resp *http.Response, body io.Reader) error {
+		return read(resp.StatusCode, body)
 	})
 }
 
+func (h *HTTP) repeating(req *http.Request) (*http.Response, error) {
+	again, err := retryablehttp.FromRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	return h.reads.Do(again)
+}
+
 func (h *HTTP) exchange(ctx context.Context, r Request, do func(*http.Request) (*http.Response, error)) (Answer, error) {
+	var answer Answer
+	err := h.open(ctx, r, do, func(resp *http.Response, body io.Reader) error {
+		text, err := io.ReadAll(body)
+		answer = Answer{resp.StatusCode, resp.Header, text}
+		return err
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer, nil
+}
+
+// open makes an exchange and hands the bounded body of its answer over.
+func (h *HTTP) open(ctx context.Context, r Request, do func(*http.Request) (*http.Response, error), take func(*http.Response, io.Reader) error) error {
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
-		return Answer{}, actions.Permanent(&Error{What: "make request", Reason: "the address or the method is not usable", Cause: errAddress})
+		return actions.Permanent(&Error{What: "make request", Reason: "the address or the method is not usable", Cause: errAddress})
 	}
 	if r.Header != nil {
 		req.Header = r.Header.Clone()
 	}
 	resp, err := do(req)
 	if err != nil {
-		return Answer{}, h.failed(req, err, sent.Load())
+		return h.failed(req, err, sent.Load())
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(&bounded{ReadCloser: resp.Body, left: h.cfg.MaxAnswer})
-	if err != nil {
-		return Answer{}, h.failed(req, err, true)
+	body := &broken{Reader: &bounded{ReadCloser: resp.Body, left: h.cfg.MaxAnswer}}
+	if err := take(resp, body); body.err == nil {
+		return err
 	}
-	return Answer{resp.StatusCode, resp.Header, body}, nil
+	return h.failed(req, body.err, true)
+}
+
+// broken notes why a body could not be read to its end.
+type broken struct {
+	io.Reader
+	err error
+}
+
+func (b *broken) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
 }
 
 var errAddress = errors.New("address not usable")
