@@ -149,13 +149,40 @@ func (i *Incident) alertsEnded(f AlertsEnded) {
 	for n := range i.Rules {
 		i.Rules[n].Since = since[i.Rules[n].Rule]
 	}
+	if lead := i.leading(); lead != nil && lead.Since.IsZero() && !i.Touched && !i.Phase.Final() {
+		i.layDown("the alerts of rule " + i.Lead + " resolved before anything was changed")
+	}
+}
+
+// leading is the rule that leads; nil when none does.
+func (i *Incident) leading() *Joined {
+	for n := range i.Rules {
+		if i.Rules[n].Rule == i.Lead {
+			return &i.Rules[n]
+		}
+	}
+	return nil
+}
+
+// layDown takes back whatever was planned, offered or approved while nothing was changed yet: who is due is judged again.
+func (i *Incident) layDown(why string) {
+	i.Lead, i.Phase, i.Plan, i.Steps, i.Offer, i.Approval = "", Pending, nil, nil, nil, nil
+	i.Reason, i.RetryAt, i.Findings = why, time.Time{}, nil
+	for n := range i.Rules {
+		if j := i.Rules[n].Judgement; j != nil && j.Verdict != Tell && j.Verdict != Watch {
+			i.Rules[n].Judgement = nil
+		}
+	}
 }
 
 func (i *Incident) requested(f Requested, e Event) {
-	if i.Phase.Final() || i.Request != nil {
+	if i.Phase.Final() || i.Request != nil || i.Touched {
 		return
 	}
 	i.Request = &Request{By: e.By, Reason: f.Reason, Plan: f.Plan, At: e.At}
+	if !i.committed() { // a person leads from now on, whatever a rule offered or held
+		i.layDown("requested by " + e.By)
+	}
 	i.tell(e.At, false, "%s asks for a rollback: %s", e.By, f.Reason)
 }
 
@@ -166,7 +193,7 @@ func (i *Incident) reconfigured(f Reconfigured) {
 	for _, r := range f.Rules {
 		n := slices.IndexFunc(i.Rules, func(j Joined) bool { return j.Rule == r.Rule })
 		switch {
-		case n < 0 || (i.committed() && i.Lead == r.Rule): // a running procedure keeps the version it started with (S28)
+		case n < 0 || ((i.committed() || i.Touched) && i.Lead == r.Rule): // a running procedure keeps the version it started with (S28)
 			continue
 		case r.Gone:
 			i.Rules = slices.Delete(i.Rules, n, n+1)
@@ -175,8 +202,7 @@ func (i *Incident) reconfigured(f Reconfigured) {
 			j.Mode, j.For, j.Severity, j.Digest, j.Judgement = r.Mode, r.For, r.Severity, r.Digest, nil
 		}
 		if i.Lead == r.Rule {
-			i.Lead, i.Phase, i.Plan, i.Offer, i.Approval = "", Pending, nil, nil, nil
-			i.Reason, i.RetryAt = "rule "+r.Rule+" was changed: it is judged again", time.Time{}
+			i.layDown("rule " + r.Rule + " was changed: it is judged again")
 		}
 	}
 	i.Severity = highestSeverity(i.Rules)

@@ -15,8 +15,7 @@ func (i *Incident) judged(f Judged, e Event) {
 	if i.Phase.Final() || i.Phase == Verifying || !i.mayJudge(f, e) || !i.keepJudgement(f.Rule, &j) {
 		return
 	}
-	leads := f.Rule == i.Lead || i.Lead == "" || j.Verdict == Go
-	if !leads {
+	if !i.mayLead(f.Rule, j.Verdict) {
 		return
 	}
 	switch j.Verdict {
@@ -39,6 +38,12 @@ func (i *Incident) judged(f Judged, e Event) {
 			i.Lead = f.Rule
 		}
 	}
+}
+
+// mayLead says whose judgement counts (S2): the rule's that leads, the first one that is due, one that may act now, and
+// one that asks while the leading rule is only held.
+func (i *Incident) mayLead(rule string, v Verdict) bool {
+	return rule == i.Lead || i.Lead == "" || v == Go || v == Ask && i.Phase != AwaitingApproval && !i.committed()
 }
 
 // mayJudge says whether a judgement may still change the course: a plan that was taken up is judged again only before
@@ -66,6 +71,7 @@ func (i *Incident) keepJudgement(rule string, j *Judgement) bool {
 	if rule == "" {
 		if i.Request != nil {
 			request := *i.Request
+			j.pace(request.Judgement)
 			request.Judgement = j
 			i.Request = &request
 		}
@@ -73,19 +79,47 @@ func (i *Incident) keepJudgement(rule string, j *Judgement) bool {
 	}
 	n := slices.IndexFunc(i.Rules, func(have Joined) bool { return have.Rule == rule })
 	if n >= 0 {
+		j.pace(i.Rules[n].Judgement)
 		i.Rules[n].Judgement = j
 	}
 	return n >= 0
+}
+
+// pace makes the same answer rarer the longer it stands.
+func (j *Judgement) pace(before *Judgement) {
+	j.Since = j.At
+	if before != nil && before.Verdict == j.Verdict && sameRefusers(before.Findings, j.Findings) {
+		j.Since = before.Since
+	}
+	switch j.Verdict {
+	case Hold:
+		j.RetryAt = patient(j.RetryAt, j.At, j.Since, 5*time.Minute)
+	case Wait: // it may be confirmed any moment
+		j.RetryAt = patient(j.RetryAt, j.At, j.Since, time.Minute)
+	}
+}
+
+// patient puts off what was refused for the same reasons since a while: by a tenth of that while, up to a limit. A
+// history of days stays short, and what changes a person's mind is looked at at once (Impatient).
+func patient(retryAt, now, since time.Time, limit time.Duration) time.Time {
+	return later(retryAt, now.Add(min(now.Sub(since)/10, limit)))
 }
 
 func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
 	if f.Plan == nil || !i.mayGo(f, j, e) {
 		return
 	}
+	if f.Again && i.Lead == f.Rule && i.committed() && i.Plan.Hash == f.Plan.Hash && !i.Touched {
+		i.Phase, i.Reason, i.RetryAt, i.Findings = Running, j.Reason, time.Time{}, j.Findings // the same plan goes on
+		return
+	}
 	if i.Lead != "" && i.Lead != f.Rule {
 		i.tell(e.At, false, "%s takes the lead from rule %s", firstOf(f.Rule, "a person's request"), i.Lead)
 	}
 	i.Lead, i.Phase, i.Reason, i.RetryAt = f.Rule, Running, j.Reason, time.Time{}
+	if i.Approval != nil && i.Approval.Plan != f.Plan.Hash {
+		i.Approval = nil // a yes to another plan passes nothing here
+	}
 	i.Plan, i.Findings, i.Offer = f.Plan, j.Findings, nil
 	i.Steps = make([]StepRun, len(f.Plan.Steps))
 	for n := range i.Steps {
@@ -99,12 +133,25 @@ func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
 	i.tell(e.At, false, "rolling back from %s to %s", f.Plan.From.Version, f.Plan.To.Version)
 }
 
-// mayGo holds what no judgement can pass: only approve and auto act, and approve only with a yes to this very plan (S20, S21).
+// mayGo holds what no judgement can pass: only approve and auto act, and approve, what a guard asks for, and whatever
+// follows a first change, only with a yes to this very plan (S12, S20, S21).
 func (i *Incident) mayGo(f Judged, j Judgement, e Event) bool {
-	if f.Rule == "" || j.Mode == Auto {
+	approved := i.ApprovalGood(f.Plan.Hash, e.At)
+	switch {
+	case i.Touched || j.Would == Ask:
+		return approved
+	case f.Rule == "" || j.Mode == Auto:
 		return true
 	}
-	return j.Mode == Approve && i.Approval != nil && i.Approval.Plan == f.Plan.Hash && e.At.Before(i.Approval.Until)
+	return j.Mode == Approve && approved
+}
+
+// ApprovalGood says whether a person's yes to this plan counts (S21): it is fresh, or the plan runs by it without a rest.
+func (i *Incident) ApprovalGood(plan string, at time.Time) bool {
+	if i.Approval == nil || i.Approval.Plan != plan {
+		return false
+	}
+	return at.Before(i.Approval.Until) || i.Phase == Running && i.committed() && i.Plan.Hash == plan
 }
 
 func (i *Incident) offer(f Judged, j Judgement, e Event) {
@@ -118,14 +165,13 @@ func (i *Incident) offer(f Judged, j Judgement, e Event) {
 }
 
 func (i *Incident) hold(f Judged, j Judgement, e Event) {
-	said := i.Phase == Held && i.Reason == j.Reason
+	said := (i.Phase == Held || i.Phase == AwaitingApproval) && i.saidAlready(j.Reason, j.Findings)
 	if f.Rule != "" {
 		i.Lead = f.Rule
 	}
 	if i.Phase != AwaitingApproval { // an approval that is held keeps its offer: the hold may lift while it stands
 		i.Phase = Held
 	}
-	said = said || i.Phase == AwaitingApproval && i.Reason == j.Reason
 	i.Reason, i.RetryAt, i.Findings = j.Reason, j.RetryAt, j.Findings
 	if f.Plan != nil && i.Phase == Held && !i.committed() {
 		i.Plan = f.Plan
@@ -133,6 +179,27 @@ func (i *Incident) hold(f Judged, j Judgement, e Event) {
 	if !said && !j.Quiet {
 		i.tell(e.At, true, "held: %s", j.Reason)
 	}
+}
+
+// saidAlready says whether people heard of this hold: reasons tell ages and times, so the guards are compared.
+func (i *Incident) saidAlready(reason string, findings []Finding) bool {
+	return i.Reason == reason || sameRefusers(i.Findings, findings)
+}
+
+func sameRefusers(before, now []Finding) bool {
+	names := refusers(now)
+	return len(names) > 0 && slices.Equal(refusers(before), names)
+}
+
+// refusers are the guards that say no.
+func refusers(findings []Finding) []string {
+	var names []string
+	for _, f := range findings {
+		if f.Verdict != Go && f.Guard != "" {
+			names = append(names, f.Guard+"/"+string(f.Verdict))
+		}
+	}
+	return names
 }
 
 func (i *Incident) applyStep(e Event) {
@@ -188,7 +255,7 @@ func (i *Incident) stepBegan(f StepBegan, e Event) {
 	}
 	step := i.Plan.Steps[f.Step]
 	i.Touched = i.Touched || step.Change.Changes
-	i.Phase, i.RetryAt = Running, time.Time{}
+	i.Phase, i.RetryAt, i.HeldSince = Running, time.Time{}, time.Time{}
 	i.Reason = fmt.Sprintf("step %d of %d: %s", f.Step+1, len(i.Steps), step.Name)
 }
 
@@ -230,8 +297,12 @@ func (i *Incident) stepHeld(f StepHeld, e Event) {
 	if f.Step < 0 || f.Step >= len(i.Steps) || i.Phase.Final() {
 		return
 	}
-	said := i.Phase == Held && i.Reason == f.Reason
-	i.Phase, i.Reason, i.RetryAt, i.Findings = Held, f.Reason, f.RetryAt, f.Findings
+	said := i.Phase == Held && i.saidAlready(f.Reason, f.Findings)
+	if !said || i.HeldSince.IsZero() {
+		i.HeldSince = e.At
+	}
+	i.Phase, i.Reason, i.Findings = Held, f.Reason, f.Findings
+	i.RetryAt = patient(f.RetryAt, e.At, i.HeldSince, 5*time.Minute)
 	if !said {
 		i.tell(e.At, true, "held before step %s: %s", i.Plan.Steps[f.Step].Name, f.Reason)
 	}
@@ -257,6 +328,9 @@ func (i *Incident) healthSeen(f HealthSeen, e Event) {
 		return
 	}
 	h := &i.Health
+	if gap := e.At.Sub(later(h.StartedAt, h.AskedAt)); gap > blindness {
+		h.GoodSince, h.Deadline = time.Time{}, h.Deadline.Add(gap) // nobody looked: that time counts neither way
+	}
 	h.AskedAt, h.Findings = e.At, f.Findings
 	switch {
 	case !f.Good:
@@ -267,6 +341,9 @@ func (i *Incident) healthSeen(f HealthSeen, e Event) {
 		i.Reason = fmt.Sprintf("healthy since %s; must hold for %s", e.At.UTC().Format("15:04:05Z"), h.For)
 	}
 }
+
+// blindness is how long nobody may look at a target's health before the time counts as not seen.
+const blindness = 90 * time.Second
 
 // reasonOf is the first reason that is not a plain yes.
 func reasonOf(findings []Finding) string {

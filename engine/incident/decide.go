@@ -157,10 +157,24 @@ func (i Incident) startStep(n int, notBefore time.Time) []Command {
 	if i.Now.Before(notBefore) {
 		return []Command{WakeAt{notBefore, ProcedureLane}}
 	}
-	if i.planIsOld(i.Now) {
+	if i.planIsOld(i.Now) || i.unproven(n) {
 		return []Command{Judge{Rule: i.Lead, Again: true}}
 	}
 	return []Command{Start{n, i.Steps[n].Attempt + 1}}
+}
+
+// ProofLife is how long a judgement counts as made right before acting (S7).
+const ProofLife = 30 * time.Second
+
+// unproven says whether the step would be the first change, and what proved it is no longer fresh: it was held or took
+// its time on the way here. A person's own request proves itself.
+func (i Incident) unproven(n int) bool {
+	if i.Touched || !i.Plan.Steps[n].Change.Changes || i.Lead == "" {
+		return false
+	}
+	j := i.leadJudgement()
+	_, asks := findingOf(i.Findings, Ask)
+	return j == nil || j.Verdict != Go || i.Now.Sub(j.At) > ProofLife || asks && i.Phase == Held
 }
 
 // planIsOld says whether work rested for longer than a plan lives.
@@ -204,7 +218,7 @@ func (i Incident) nextInVerification() []Command {
 		return []Command{End{Succeeded, "all steps are done; this target asks no health queries"}}
 	case !h.GoodSince.IsZero() && h.AskedAt.Sub(h.GoodSince) >= h.For:
 		return []Command{End{Succeeded, fmt.Sprintf("healthy for %s: back at baseline", h.For)}}
-	case !i.Now.Before(h.Deadline):
+	case !i.Now.Before(h.Deadline) && i.Now.Sub(later(h.StartedAt, h.AskedAt)) <= blindness:
 		return []Command{End{Failed, fmt.Sprintf("not healthy for %s within %s: %s", h.For, max(h.For, h.Patience), i.Reason)}}
 	}
 	next := h.StartedAt
@@ -223,6 +237,30 @@ func (i Incident) nextInVerification() []Command {
 // healthInterval looks about ten times in the window, not more often than each second and not less than each 15 s.
 func healthInterval(window time.Duration) time.Duration {
 	return min(max(window/10, time.Second), 15*time.Second)
+}
+
+// Impatient is the incident with its pauses over: something changed that it may be held for.
+func (i Incident) Impatient() Incident {
+	i.RetryAt = time.Time{}
+	i.Rules = slices.Clone(i.Rules)
+	for n := range i.Rules {
+		i.Rules[n].Judgement = i.Rules[n].Judgement.atOnce()
+	}
+	if i.Request != nil {
+		request := *i.Request
+		request.Judgement = request.Judgement.atOnce()
+		i.Request = &request
+	}
+	return i
+}
+
+func (j *Judgement) atOnce() *Judgement {
+	if j == nil {
+		return nil
+	}
+	now := *j
+	now.RetryAt = time.Time{}
+	return &now
 }
 
 // At is the incident as seen at a later time.

@@ -13,7 +13,7 @@ func (i Incident) nextJudgement() []Command {
 	var wake time.Time
 	for _, c := range i.candidates() {
 		if !i.Now.Before(c.at) {
-			return []Command{Judge{Rule: c.rule}}
+			return []Command{Judge{Rule: c.rule, Again: i.Touched}}
 		}
 		wake = sooner(wake, c.at)
 	}
@@ -32,9 +32,13 @@ func (i Incident) endUnjudged() (End, bool) {
 		return End{Superseded, j.Reason}, true
 	}
 	if i.Phase == AwaitingApproval && !i.Now.Before(i.offerEnds()) {
-		return End{Rejected, fmt.Sprintf("nobody approved plan %s by %s: silence is a no", Short(i.Offer.Plan), i.Offer.Until.UTC().Format(time.RFC3339))}, true
+		no := fmt.Sprintf("nobody approved plan %s by %s: silence is a no", Short(i.Offer.Plan), i.Offer.Until.UTC().Format(time.RFC3339))
+		if i.Touched {
+			return End{Failed, no + "; steps that were done stay done"}, true
+		}
+		return End{Rejected, no}, true
 	}
-	if i.Request != nil {
+	if i.Request != nil || i.Touched {
 		return End{}, false
 	}
 	if len(i.Rules) == 0 {
@@ -82,6 +86,9 @@ func (i Incident) candidates() []candidate {
 		}
 		return []candidate{{"", later(askedAgain(i.Request.Judgement), i.RetryAt)}}
 	}
+	if i.Touched { // nobody else takes over what was begun
+		return i.leadAgain()
+	}
 	var lead, watch []candidate
 	for _, r := range i.Rules {
 		at, asks := i.judgeAt(r)
@@ -94,6 +101,14 @@ func (i Incident) candidates() []candidate {
 		}
 	}
 	return append(lead, watch...)
+}
+
+// leadAgain asks the leading rule about the new plan, once a person said yes to it.
+func (i Incident) leadAgain() []candidate {
+	if i.Phase == AwaitingApproval && !i.approvalStands() {
+		return nil
+	}
+	return []candidate{{i.Lead, i.RetryAt}}
 }
 
 // judgeAt says when a rule is to be judged next, and whether at all.
@@ -114,14 +129,15 @@ func (i Incident) judgeAt(r Joined) (time.Time, bool) {
 		return due, true
 	}
 	switch r.Judgement.Verdict {
-	case Hold, Wait:
+	case Hold, Wait, Go: // a yes that could not be taken up is asked for again
 		return later(due, r.Judgement.RetryAt), true
 	}
 	return time.Time{}, false
 }
 
+// askedAgain is when an answer that was no answer is asked for once more.
 func askedAgain(j *Judgement) time.Time {
-	if j == nil {
+	if j == nil || j.Verdict == Ask {
 		return time.Time{}
 	}
 	return j.RetryAt

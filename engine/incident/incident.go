@@ -95,6 +95,9 @@ type Incident struct {
 	Episodes map[string]Episode `json:"episodes,omitempty"`
 	Request  *Request           `json:"request,omitempty"`
 
+	// HeldSince is since when the next step is held for the same reasons.
+	HeldSince time.Time `json:"held_since,omitzero"`
+
 	Plan     *Plan         `json:"plan,omitempty"`
 	PlanLife time.Duration `json:"plan_life,omitempty"`
 	Findings []Finding     `json:"findings,omitempty"`
@@ -211,6 +214,8 @@ type Judgement struct {
 	Findings []Finding `json:"findings,omitempty"`
 	At       time.Time `json:"at"`
 	RetryAt  time.Time `json:"retry_at,omitzero"`
+	// Since is when the answer was first given for the same reasons.
+	Since time.Time `json:"since,omitzero"`
 	// Tries counts the questions in a row that had no answer; Quiet says that people need not hear of it.
 	Tries int  `json:"tries,omitempty"`
 	Quiet bool `json:"quiet,omitempty"`

@@ -3,6 +3,7 @@ package incident_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type world struct {
 	inc      incident.Incident
 	effects  map[string]int // what the steps really did, by step and plan
 	effectOn map[int]bool   // whether the world has the effect of the step under way
+	planAt   int            // the length of the log when the present plan came
 }
 
 // TestModel draws random lives of an incident; -rapid.checks says how many.
@@ -69,6 +71,9 @@ func (w *world) record(by string, f incident.Fact) {
 
 // checkStep holds what must be true of every single transition.
 func (w *world) checkStep(before incident.Incident, f incident.Fact) {
+	if before.Plan != w.inc.Plan {
+		w.planAt = len(w.log)
+	}
 	if before.Phase.Final() {
 		require.Equal(w.t, before.Phase, w.inc.Phase, "a final phase is final")
 		require.Equal(w.t, before.Steps, w.inc.Steps)
@@ -91,9 +96,47 @@ func (w *world) checkStep(before incident.Incident, f incident.Fact) {
 		w.checkTakenUp()
 	}
 	require.GreaterOrEqual(w.t, w.inc.Story, before.Story)
+	w.checkAlive()
+}
+
+// checkAlive holds that nothing hangs unseen: what can go on wishes something, or says when to look again (S22).
+func (w *world) checkAlive() {
+	firing := func(j incident.Joined) bool {
+		return !j.Since.IsZero() && j.Mode.Rank() >= incident.Approve.Rank() && (j.Judgement == nil || j.Judgement.Verdict != incident.Ask && j.Judgement.Verdict != incident.Watch)
+	}
+	switch phase := w.inc.Phase; {
+	case phase.Final(), phase == incident.InDoubt, phase == incident.Pending && !slices.ContainsFunc(w.inc.Rules, firing):
+		return
+	}
+	for _, c := range incident.Decide(w.inc.At(w.now)) {
+		if c.Lane() == incident.ProcedureLane {
+			return
+		}
+	}
+	require.Fail(w.t, "it hangs", "%s: %s", w.inc.Phase, w.inc.Reason)
+}
+
+// checkFirstChange holds what must be true when the world is about to be changed for the first time.
+func (w *world) checkFirstChange(c incident.Start) {
+	if w.inc.Touched || !w.inc.Plan.Steps[c.Step].Change.Changes || w.inc.Lead == "" {
+		return
+	}
+	for _, j := range w.inc.Rules {
+		if j.Rule == w.inc.Lead {
+			require.False(w.t, j.Since.IsZero(), "its alert fires")
+			require.Equal(w.t, incident.Go, j.Judgement.Verdict)
+			require.LessOrEqual(w.t, w.now.Sub(j.Judgement.At), incident.ProofLife, "it was proven right before (S7)")
+			return
+		}
+	}
+	require.Fail(w.t, "the leading rule has left")
 }
 
 func (w *world) checkTakenUp() {
+	if w.inc.Touched {
+		require.NotNil(w.t, w.inc.Approval, "no second automatic procedure (S12)")
+		require.Equal(w.t, w.inc.Plan.Hash, w.inc.Approval.Plan)
+	}
 	for _, j := range w.inc.Rules {
 		if j.Rule == w.inc.Lead && j.Judgement.Mode == incident.Approve {
 			require.NotNil(w.t, w.inc.Approval)
@@ -182,7 +225,7 @@ func (w *world) perform(c incident.Command) {
 		w.record("astern", incident.Ended{Phase: c.Phase, Reason: c.Reason})
 		require.True(w.t, w.inc.Phase.Final())
 		if w.inc.Phase == incident.Cancelled || w.inc.Phase == incident.Rejected {
-			require.False(w.t, w.inc.Touched && w.inc.Refusal != nil, "what was changed is never called cancelled")
+			require.False(w.t, w.inc.Touched, "what was changed is never called cancelled or rejected")
 		}
 	case incident.Owe:
 		w.record("astern", incident.NoticesOwed{Story: c.Story, Notices: []incident.NoticeOwed{{ID: "n1", Via: "slack", Updates: true, Due: w.now.Add(time.Minute)}}})
@@ -208,7 +251,7 @@ func (w *world) judge(c incident.Judge) {
 		Rule: c.Rule, Again: c.Again, OfferedUntil: w.now.Add(time.Hour), HealthFor: time.Minute, HealthPatience: 5 * time.Minute,
 		Judgement: incident.Judgement{Verdict: rapid.SampledFrom(verdicts).Draw(w.t, "verdict"), Mode: mode, Reason: "drawn", RetryAt: w.now.Add(30 * time.Second)},
 	}
-	if rapid.IntRange(0, 4).Draw(w.t, "no plan") > 0 {
+	if v := f.Judgement.Verdict; v == incident.Go || v == incident.Ask || rapid.IntRange(0, 4).Draw(w.t, "no plan") > 0 {
 		f.Plan = planOf(fmt.Sprintf("P%d", rapid.IntRange(1, 2).Draw(w.t, "plan")), "check,switch!,drain!", rapid.SampledFrom([]incident.OnFailure{incident.Escalate, incident.Repair, incident.Continue}).Draw(w.t, "on failure"), w.now)
 	}
 	w.record("astern", f)
@@ -217,12 +260,13 @@ func (w *world) judge(c incident.Judge) {
 // start runs a step: the effect may come or not, the outcome may be lost in a crash, the error may be wrong.
 func (w *world) start(c incident.Start) {
 	require.Nil(w.t, w.inc.Refusal, "nothing starts after a person said stop")
+	w.checkFirstChange(c)
 	for n := range c.Step {
 		require.Contains(w.t, []incident.StepState{incident.Done, incident.Skipped}, w.inc.Steps[n].State, "steps run in order")
 	}
 	if rapid.IntRange(0, 4).Draw(w.t, "guard") == 0 {
-		v := rapid.SampledFrom([]incident.Verdict{incident.Hold, incident.Stop}).Draw(w.t, "guard says")
-		w.record("astern", incident.StepHeld{Step: c.Step, Reason: "guard", RetryAt: w.now.Add(30 * time.Second), Findings: []incident.Finding{{Verdict: v, Reason: "guard"}}})
+		v := rapid.SampledFrom([]incident.Verdict{incident.Hold, incident.Stop, incident.Ask}).Draw(w.t, "guard says")
+		w.record("astern", incident.StepHeld{Step: c.Step, Reason: "guard", RetryAt: w.now.Add(30 * time.Second), Findings: []incident.Finding{{Guard: "g", Verdict: v, Reason: "guard"}}})
 		return
 	}
 	w.record("astern", incident.StepBegan{Step: c.Step, Attempt: c.Attempt})
@@ -275,7 +319,7 @@ func (w *world) checkHistory() {
 		require.LessOrEqual(w.t, n, 1, "effect %s was made %d times", key, n)
 	}
 	doubled := w.inc
-	for _, e := range w.log[len(w.log)-min(len(w.log), 10):] {
+	for _, e := range w.log[max(w.planAt, len(w.log)-10):] {
 		switch e.Fact.(type) {
 		case incident.StepBegan, incident.StepSucceeded, incident.StepErred, incident.Ended, incident.Marked, incident.Opened, incident.NoticeTold:
 			again := incident.Apply(doubled, e)

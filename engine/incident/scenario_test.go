@@ -222,6 +222,9 @@ func (p *player) judged(at time.Time) incident.Fact {
 			Reason: p.arg("reason", "because"), RetryAt: at.Add(p.duration(p.arg("retry", "30s"))),
 		},
 	}
+	if g := p.arg("guard", ""); g != "" {
+		f.Judgement.Findings = []incident.Finding{{Guard: g, Verdict: f.Judgement.Verdict, Reason: f.Judgement.Reason}}
+	}
 	if f.Rule == "request" {
 		f.Rule = ""
 	}
