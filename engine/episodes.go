@@ -53,33 +53,32 @@ var errMoved = errors.New("the target's open incident changed")
 // join adds what is new to an open incident; repeats within the coalescing time add nothing.
 func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]incident.Decision, error) {
 	var late []incident.Seen
-	kind := "repeated"
+	var kind string
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		if i.Phase.Final() {
 			return draft{}, errMoved
 		}
-		var fresh []incident.Seen
-		late, fresh = nil, nil
-		anyNew := false
+		kind = "repeated"
+		var fresh, known []incident.Seen
+		late = nil
+		j, joined := joinedRule(i, l.rule.Name)
 		for _, a := range l.alerts {
-			switch ep, known := i.Episodes[a.ID]; {
-			case !known:
-				fresh, anyNew = append(fresh, a), true
-			case ep.Open():
+			switch ep, seen := i.Episodes[a.ID]; {
+			case !seen, !ep.Open() && a.StartsAt.After(ep.EndedAt), ep.Open() && !(joined && contains(ep.Rules, l.rule.Name)):
 				fresh = append(fresh, a)
-				anyNew = anyNew || !contains(ep.Rules, l.rule.Name)
-			case a.StartsAt.After(ep.EndedAt):
-				fresh, anyNew = append(fresh, a), true
+			case ep.Open():
+				known = append(known, a)
 			default:
 				late = append(late, a)
 			}
 		}
-		j, joined := joinedRule(i, l.rule.Name)
-		if len(fresh) == 0 || (joined && !anyNew && e.now().Sub(j.SeenAt) < coalesce) {
-			return draft{}, nil
-		}
-		if anyNew || !joined {
+		switch {
+		case len(fresh) > 0:
 			kind = "joined"
+		case len(known) == 0 || e.now().Sub(j.SeenAt) < coalesce:
+			return draft{}, nil
+		default: // one speaks for all that are known: a storm is not written down again and again
+			fresh = known[:1]
 		}
 		return facts(box.source, e.seen(box, l, fresh, !joined)), nil
 	})
