@@ -152,6 +152,9 @@ func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
 	if err := e.recallWatchdogs(ctx); err != nil {
 		return err
 	}
+	if err := e.disarmRestored(ctx); err != nil {
+		return err
+	}
 	e.started.Store(true)
 	for _, h := range heads {
 		e.wakeBoth(incidentStream(h.ID))

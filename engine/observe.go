@@ -104,6 +104,7 @@ func trouble(i incident.Incident, f incident.Fact) []zap.Field {
 	return nil
 }
 
+func logReason(text string) zap.Field     { return zap.String("reason", text) }
 func logIncident(id string) zap.Field     { return zap.String("incident", id) }
 func logStream(stream string) zap.Field   { return zap.String("stream", stream) }
 func logWhat(what string) zap.Field       { return zap.String("command", what) }

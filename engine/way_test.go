@@ -90,6 +90,26 @@ func TestUnarmedOnlyObserves(t *testing.T) {
 	require.NotEmpty(t, r.world.did(), "arming judges what is open again")
 }
 
+func TestARestoredBackupIsUnarmed(t *testing.T) {
+	r := newRig(t).ready()
+	r.advance(2 * time.Minute)
+	r.restart()
+	status, err := r.engine.Status(t.Context())
+	require.NoError(t, err)
+	require.True(t, status.Armed, "a restart is no restore")
+
+	r.barks = false
+	r.advance(61 * time.Minute) // what was written last is an hour old
+	r.restart()
+	status, err = r.engine.Status(t.Context())
+	require.NoError(t, err)
+	require.False(t, status.Armed)
+	r.watchdog()
+	r.fire("Hole", "api")
+	r.advance(time.Minute)
+	require.Empty(t, r.world.did(), "S19: it observes until a person arms it")
+}
+
 func TestApproveRunsTheApprovedPlan(t *testing.T) {
 	r := newRig(t).ready()
 	r.fire("Asks", "api")
