@@ -12,12 +12,13 @@ import (
 )
 
 func checkCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	guards := false
+	c := &cobra.Command{
 		Use: "check [FILES|DIR]", Short: "Check configuration, rules, targets and procedures, and every plan they can lead to",
 		Long: "Check files without a server and without touching the world. An astern.yaml is checked with all the files it names;\n" +
 			"without one, the rule, target, procedure and communication files given, or found in a directory, are checked\n" +
 			"together. Every plan that a rule can reach is rendered for every target. Exit code 1 when there is a mistake.",
-		Example: "  astern check\n  astern check examples/honeylink -o json\n  astern check rules.yaml targets.yaml procedures.yaml",
+		Example: "  astern check\n  astern check examples/honeylink -o json\n  astern check --guards\n  astern check rules.yaml targets.yaml procedures.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := find(args)
 			if err != nil {
@@ -30,9 +31,11 @@ func checkCommand(a *app) *cobra.Command {
 			if len(f.strange) > 0 && a.output != asJSON {
 				a.note("Passed over, for they are none of astern's: %s", visible(strings.Join(f.strange, ", ")))
 			}
-			return a.checked(l, mistakes)
+			return a.checked(l, mistakes, guards)
 		},
 	}
+	c.Flags().BoolVar(&guards, "guards", false, "show which guard holds where, and which level wrote it")
+	return c
 }
 
 // checkDocument is `astern check -o json`.
@@ -45,6 +48,8 @@ type checkDocument struct {
 	Errors      int               `json:"errors"`
 	Warnings    int               `json:"warnings"`
 	Diagnostics []diagnosticEntry `json:"diagnostics"`
+	// Guards is what holds where, with --guards.
+	Guards []guardEntry `json:"guards,omitempty"`
 }
 
 type diagnosticEntry struct {
@@ -60,8 +65,14 @@ type diagnosticEntry struct {
 	Source   string `json:"source,omitempty"`
 }
 
-func (a *app) checked(l *loaded, mistakes expr.Diagnostics) error {
-	got, err := document("Check", func(h web.Header) checkDocument { return checkDocumentOf(h, l, mistakes) })
+func (a *app) checked(l *loaded, mistakes expr.Diagnostics, guards bool) error {
+	got, err := document("Check", func(h web.Header) checkDocument {
+		d := checkDocumentOf(h, l, mistakes)
+		if guards {
+			d.Guards = l.guardEntries()
+		}
+		return d
+	})
 	if err != nil {
 		return err
 	}
@@ -105,6 +116,7 @@ func (a *app) checkPage(w io.Writer, l *loaded, mistakes expr.Diagnostics, d che
 	if len(mistakes) > 0 {
 		fmt.Fprintf(w, "%s\n\n", a.diagnostics(mistakes))
 	}
+	a.guardPage(w, d.Guards)
 	what := []string{count(d.Files, "file")}
 	if l.Rules != nil { // a rule file with a mistake gives no rules to count
 		what = append(what, count(d.Rules, "rule"))

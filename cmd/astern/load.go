@@ -97,7 +97,11 @@ func (l *loaded) reach(draft *rules.Set, mistakes expr.Diagnostics) expr.Diagnos
 	return l.Book.CheckNames(refs)
 }
 
-// guardMistakes are guards of rules that the engine could not read: it would go on without them.
+// counted are the guards that hold at every level that writes them; they count what happens to targets, whatever rule
+// it was.
+var counted = []string{"changing_at_once", "max_per_hour", "max_per_day"}
+
+// guardMistakes are guards of rules that the engine could not read, or would not ask: it would go on without them.
 func guardMistakes(set *rules.Set) expr.Diagnostics {
 	var found expr.Diagnostics
 	for _, r := range set.Rules() {
@@ -108,6 +112,12 @@ func guardMistakes(set *rules.Set) expr.Diagnostics {
 				at = r.Node().Get("guards")
 			}
 			found = append(found, at.Diagnostic("guard/value", p.Error(), ""))
+		}
+		for _, name := range counted {
+			if _, written := r.Guards[name]; written {
+				found = append(found, r.Node().Get("guards").Get(name).Diagnostic("guard/level", "the count "+name+" does not hold for a rule",
+					"write it on a target, a class, a team or the installation"))
+			}
 		}
 	}
 	return found

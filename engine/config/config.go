@@ -30,11 +30,13 @@ type Config struct {
 	Connections map[string]map[string]actions.Connection
 	Modes       Modes
 	// Guards has every bound written: the file's word, else the default.
-	Guards    incident.Guards
-	Egress    Egress
-	People    []Person
-	Teams     []Team
-	Retention Retention
+	Guards incident.Guards
+	// WrittenGuards is the file's word alone.
+	WrittenGuards incident.Guards
+	Egress        Egress
+	People        []Person
+	Teams         []Team
+	Retention     Retention
 	// Digest is the digest of this file's content alone; see Digest for a whole configuration.
 	Digest string
 
@@ -77,7 +79,8 @@ func Load(path string, data []byte, reg *actions.Registry) (*Config, expr.Diagno
 	c.Connections = readConnections(root.Get("connections"), reg, c.Dir)
 	c.Senders = c.readSenders(root.Get("senders"))
 	c.Modes = readModes(root.Get("modes"))
-	c.Guards = incident.Merge(readGuards(root.Get("guards")), incident.DefaultGuards())
+	c.WrittenGuards = readGuards(root.Get("guards"))
+	c.Guards = incident.Merge(c.WrittenGuards, incident.DefaultGuards())
 	c.Egress.Allow = readPrefixes(root.Get("egress").Map("allow").Get("allow"))
 	c.People = c.readPeople(root.Get("people"))
 	c.Teams = c.readTeams(root.Get("teams"))
