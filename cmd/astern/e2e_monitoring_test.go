@@ -14,6 +14,7 @@ import (
 // Alertmanager goes away and comes back without its alerts while an incident waits for its time: nothing is lost, and what
 // is told once more belongs to the same incident.
 func alertmanagerRestarted(w *world) {
+	w.keepFiring()
 	w.begin(edit{"rules.yaml", "for: 3s", "for: 20s"})
 	w.heard()
 	w.repeatOften()
@@ -64,6 +65,7 @@ func twoRulesForOneTarget(w *world) {
 // Prometheus is gone when the rule asks for its confirmation, while a peer of it still tells Alertmanager that the alert
 // fires: nothing is done, it is held as unknown, and people are told. When Prometheus is back, it goes on by itself.
 func prometheusCutOff(w *world) {
+	w.keepFiring()
 	w.begin(edit{"rules.yaml", "for: 3s", "for: 10s"})
 	w.heard()
 	w.Green.Fail(0.25)
@@ -85,6 +87,7 @@ func prometheusCutOff(w *world) {
 
 // Without the Watchdog nobody knows whether the monitoring works: nothing is done until it comes.
 func watchdogMissing(w *world) {
+	w.keepFiring()
 	w.rewrite("prometheus-rules.yaml", "expr: vector(1)", "expr: vector(1) > 2")
 	require.NoError(w.t, w.Prometheus.Reload(w.ctx))
 	w.begin()

@@ -46,6 +46,7 @@ var staged = edit{"procedures.yaml", "", `procedures:
 // A person silences the alert in the middle of the procedure, another one pulls the brake later: each time it holds where
 // it is and says so, and it goes on when the word is taken back.
 func silencedAndStoppedBetween(w *world) {
+	w.keepFiring()
 	w.begin(staged)
 	w.heard()
 	w.Green.Fail(0.25)

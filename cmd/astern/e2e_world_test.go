@@ -102,6 +102,12 @@ func (w *world) begin(edits ...edit) {
 	w.onlyFrom("green", 0)
 }
 
+// keepFiring lets the alert survive seconds in which a busy machine measures nothing: this scenario lasts long.
+func (w *world) keepFiring() {
+	w.rewrite("prometheus-rules.yaml", "        for: 1s\n        labels: {severity: critical", "        for: 1s\n        keep_firing_for: 30s\n        labels: {severity: critical")
+	require.NoError(w.t, w.Prometheus.Reload(w.ctx))
+}
+
 // heard waits until the Watchdog has come all the way.
 func (w *world) heard() {
 	w.until("the Watchdog", func(ctx context.Context) (bool, error) {

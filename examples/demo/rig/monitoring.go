@@ -64,9 +64,10 @@ func startPrometheus(ctx context.Context, path, dir string, a config.Addresses) 
 		return nil, err
 	}
 	// An alert that comes to Alertmanager while it reloads is told only when it is sent again: by default a minute later.
+	// Four times the delay is also how long Alertmanager believes in an alert that a slow machine does not send again.
 	s, err := startServer(ctx, Command{Name: "prometheus", Path: path, Dir: dir, Args: []string{
 		"--config.file=" + files[0], "--storage.tsdb.path=" + filepath.Join(dir, "prometheus"), "--web.enable-lifecycle",
-		"--rules.alert.resend-delay=2s",
+		"--rules.alert.resend-delay=5s",
 	}}, "/-/ready")
 	return &Prometheus{s}, err
 }
