@@ -1,15 +1,15 @@
 package main
 
 import (
+	_ "embed" // what docgen wrote
+	"encoding/json"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"astern.dev/astern/actions"
-	"astern.dev/astern/actions/all"
 	"astern.dev/astern/rules/expr"
 	"astern.dev/astern/web"
 )
@@ -17,17 +17,18 @@ import (
 func actionsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "actions [NAME]", Short: "List the actions that procedures use and the channels that communications use, or show one",
-		Args: cobra.MaximumNArgs(1),
+		Args:    cobra.MaximumNArgs(1),
+		Example: "  astern actions\n  astern actions haproxy/weights",
 		RunE: func(_ *cobra.Command, args []string) error {
-			registry, err := all.Registry()
+			entries, err := actionEntries()
 			if err != nil {
 				return err
 			}
 			if len(args) == 1 {
-				return a.action(registry, args[0])
+				return a.action(entries, args[0])
 			}
 			got, err := document("ActionList", func(h web.Header) web.List[actionEntry] {
-				return web.List[actionEntry]{Header: h, Items: actionEntries(registry)}
+				return web.List[actionEntry]{Header: h, Items: entries}
 			})
 			if err != nil {
 				return err
@@ -39,8 +40,9 @@ func actionsCommand(a *app) *cobra.Command {
 
 // actionEntry is one action or channel as a user needs to know it.
 type actionEntry struct {
-	Name string `json:"name"`
-	Kind string `json:"kind"` // action or channel
+	Name  string `json:"name"`
+	Kind  string `json:"kind"` // action or channel
+	About string `json:"about"`
 	// Can is what it can do besides acting: verify, repair.
 	Can        []string         `json:"can,omitempty"`
 	Updates    bool             `json:"updates,omitempty"`
@@ -49,98 +51,27 @@ type actionEntry struct {
 	Example    string           `json:"example"`
 }
 
+// parameterEntry is one parameter or output; nested ones have a path, such as weights[].server.
 type parameterEntry struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Meaning string `json:"meaning"`
 }
 
-func actionEntries(r *actions.Registry) []actionEntry {
+// actionData is what tools/docgen writes from the registry and the doc comments: a binary has no sources to read.
+//
+//go:embed actions.json
+var actionData []byte
+
+func actionEntries() ([]actionEntry, error) {
 	var entries []actionEntry
-	for _, name := range r.ActionNames() {
-		e, _ := r.Action(name)
-		entries = append(entries, actionEntryOf(name, "action", e))
+	if err := json.Unmarshal(actionData, &entries); err != nil {
+		return nil, fmt.Errorf("read the embedded reference of actions: %w", err)
 	}
-	for _, name := range r.ChannelNames() {
-		e, _ := r.Channel(name)
-		entries = append(entries, actionEntryOf(name, "channel", e))
-	}
-	return entries
+	return entries, nil
 }
 
-func actionEntryOf(name, kind string, e actions.Entry) actionEntry {
-	action := e.New()
-	entry := actionEntry{Name: name, Kind: kind, Updates: e.Updates, Example: strings.TrimRight(e.Example, "\n")}
-	if _, can := action.(actions.Verifier); can {
-		entry.Can = append(entry.Can, "verify")
-	}
-	if _, can := action.(actions.Repairer); can {
-		entry.Can = append(entry.Can, "repair")
-	}
-	entry.Parameters = parametersOf(reflect.TypeOf(action), "yaml")
-	if outputs := action.Outputs(); outputs != nil {
-		entry.Outputs = parametersOf(reflect.TypeOf(outputs), "json")
-	}
-	return entry
-}
-
-// parametersOf are the exported fields of a struct by the names that the given tag writes.
-func parametersOf(t reflect.Type, tag string) []parameterEntry {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct {
-		return nil
-	}
-	all := []parameterEntry{}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, options, _ := strings.Cut(f.Tag.Get(tag), ",")
-		switch {
-		case strings.Contains(options, "inline"), f.Anonymous && name == "":
-			all = append(all, parametersOf(f.Type, tag)...)
-		case !f.IsExported(), name == "-", name == "":
-		default:
-			all = append(all, parameterEntry{name, typeWords(f.Type)})
-		}
-	}
-	return all
-}
-
-// typeWords is a Go type in a user's words.
-func typeWords(t reflect.Type) string {
-	switch t {
-	case reflect.TypeFor[actions.Duration]():
-		return "duration"
-	case reflect.TypeFor[actions.URL]():
-		return "URL"
-	case reflect.TypeFor[actions.PromQL]():
-		return "PromQL"
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		return typeWords(t.Elem())
-	case reflect.Slice:
-		return "list: " + typeWords(t.Elem())
-	case reflect.Map:
-		return "map: name to " + typeWords(t.Elem())
-	case reflect.Struct:
-		var names []string
-		for _, p := range parametersOf(t, "yaml") {
-			names = append(names, p.Name)
-		}
-		return "{" + strings.Join(names, ", ") + "}"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.String:
-		return "text"
-	case reflect.Interface:
-		return "any value"
-	}
-	return "number"
-}
-
-func (a *app) action(r *actions.Registry, name string) error {
-	entries := actionEntries(r)
+func (a *app) action(entries []actionEntry, name string) error {
 	for _, e := range entries {
 		if e.Name != name {
 			continue
@@ -195,16 +126,23 @@ func (a *app) actionTable(w io.Writer, l web.List[actionEntry]) {
 	g.print(w, "")
 }
 
+// namesOf are the names at the top; what is nested is shown with the action itself.
 func namesOf(parameters []parameterEntry) []string {
-	names := make([]string, len(parameters))
-	for i, p := range parameters {
-		names[i] = p.Name
+	var names []string
+	for _, p := range parameters {
+		if !strings.ContainsAny(p.Name, ".[") {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }
 
+// textWidth is how wide running text is set.
+const textWidth = 100
+
 func (a *app) actionPage(w io.Writer, e actionEntry) {
-	fmt.Fprintf(w, "%s   %s\n", a.paint(strong, e.Name), e.Kind)
+	fmt.Fprintf(w, "%s   %s%s\n\n", a.paint(strong, e.Name), e.Kind, abilities(e))
+	printIndented(w, "", text.WrapSoft(e.About, textWidth))
 	for _, part := range []struct {
 		title  string
 		fields []parameterEntry
@@ -213,17 +151,31 @@ func (a *app) actionPage(w io.Writer, e actionEntry) {
 			continue
 		}
 		a.head(w, part.title, "")
-		g := a.grid()
 		for _, p := range part.fields {
-			g.row(p.Name, p.Type)
+			fmt.Fprintf(w, "  %s  %s\n", a.paint(strong, p.Name), a.paint(faint, p.Type))
+			printIndented(w, "      ", text.WrapSoft(p.Meaning, textWidth-6))
 		}
-		g.print(w, "  ")
 	}
 	if e.Example == "" {
 		return
 	}
 	a.head(w, "EXAMPLE", "")
-	for line := range strings.SplitSeq(e.Example, "\n") {
-		fmt.Fprintln(w, "  "+line)
+	printIndented(w, "  ", e.Example)
+}
+
+func abilities(e actionEntry) string {
+	can := e.Can
+	if e.Updates {
+		can = append(can, "follow the incident after the first message")
+	}
+	if len(can) == 0 {
+		return ""
+	}
+	return "   can " + strings.Join(can, " and ")
+}
+
+func printIndented(w io.Writer, margin, lines string) {
+	for line := range strings.SplitSeq(lines, "\n") {
+		fmt.Fprintln(w, strings.TrimRight(margin+line, " "))
 	}
 }

@@ -9,19 +9,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheDocumentIsCurrentAndDeterministic(t *testing.T) {
-	first, err := generate()
+func TestWhatIsGeneratedIsCurrentAndDeterministic(t *testing.T) {
+	text, data, err := generate()
 	require.NoError(t, err)
-	second, err := generate()
+	again, dataAgain, err := generate()
 	require.NoError(t, err)
-	require.Equal(t, string(first), string(second))
-	written, err := os.ReadFile(filepath.Join("..", "..", "docs", "actions.md"))
-	require.NoError(t, err)
-	require.Equal(t, string(first), string(written), "run `make generate`")
+	require.Equal(t, string(text), string(again))
+	require.Equal(t, string(data), string(dataAgain))
+	for name, want := range map[string][]byte{"docs/actions.md": text, "cmd/astern/actions.json": data} {
+		written, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(written), "%s: run `make generate`", name)
+	}
 }
 
 func TestNestedAndInlinedParametersAreListed(t *testing.T) {
-	text, err := generate()
+	text, data, err := generate()
 	require.NoError(t, err)
 	for _, line := range []string{
 		"| `weights[].weight` | whole number | `weight` is from 0",
@@ -32,6 +35,7 @@ func TestNestedAndInlinedParametersAreListed(t *testing.T) {
 	} {
 		require.Contains(t, string(text), line)
 	}
+	require.Contains(t, string(data), `{"name":"weights[].weight","type":"whole number","meaning":"`)
 }
 
 func TestACommentThatIsMissingIsAnError(t *testing.T) {

@@ -1,10 +1,12 @@
-// Command docgen writes docs/actions.md: every action, channel and kind of connection, from the registry, the doc comments
-// of their structs and their examples. The same sources give the same bytes. It is a tool; the product imports it nowhere.
+// Command docgen writes docs/actions.md and what `astern actions` shows: every action, channel and kind of connection, from
+// the registry, the doc comments of their structs and their examples. The same sources give the same bytes. It is a tool;
+// the product imports it nowhere.
 package main
 
-//go:generate go run . ../../docs/actions.md
+//go:generate go run . ../../docs/actions.md ../../cmd/astern/actions.json
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -19,26 +21,28 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("say which file to write, such as docs/actions.md")
+	if len(args) != 2 {
+		return fmt.Errorf("say which files to write: docs/actions.md and cmd/astern/actions.json")
 	}
-	text, err := generate()
+	text, data, err := generate()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(args[0], text, 0o644)
+	return errors.Join(os.WriteFile(args[0], text, 0o644), os.WriteFile(args[1], data, 0o644))
 }
 
-func generate() ([]byte, error) {
+// generate gives the page for people and the data for the binary.
+func generate() (text, data []byte, err error) {
 	registry, err := all.Registry()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	root, err := moduleRoot()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	page := &page{comments: comments{root: root}}
 	page.write(registry)
-	return page.text.Bytes(), page.err()
+	data = page.data(registry)
+	return page.text.Bytes(), data, page.err()
 }

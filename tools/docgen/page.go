@@ -54,7 +54,7 @@ func (p *page) entry(name string, entry actions.Entry) {
 	action := entry.New()
 	of := reflect.TypeOf(action).Elem()
 	p.say("### %s\n", name)
-	p.say("%s\n", p.about(of, name))
+	p.say("%s\n", strings.ReplaceAll(p.about(of, name), "\n", "\n\n"))
 	p.say("%s\n", abilities(action, entry))
 	p.parameters(of)
 	if outputs := action.Outputs(); outputs != nil {
@@ -87,7 +87,7 @@ func abilities(action actions.Action, entry actions.Entry) string {
 	return strings.Join(can, " ")
 }
 
-// about is the comment of a type, with the name that users know in the place of Go's.
+// about is the comment of a type, one paragraph a line, with the name that users know in the place of Go's.
 func (p *page) about(of reflect.Type, name string) string {
 	text, err := p.comments.of(of, "")
 	if err != nil {
@@ -96,13 +96,13 @@ func (p *page) about(of reflect.Type, name string) string {
 	if rest, ok := strings.CutPrefix(text, of.Name()+" "); ok {
 		text = "`" + name + "` " + rest
 	}
-	return strings.ReplaceAll(text, "\n", "\n\n")
+	return text
 }
 
 func (p *page) connection(kind string, c actions.Connection) {
 	of := reflect.TypeOf(c).Elem()
 	p.say("### connections.%s\n", kind)
-	p.say("%s\n", p.about(of, kind))
+	p.say("%s\n", strings.ReplaceAll(p.about(of, kind), "\n", "\n\n"))
 	p.parameters(of)
 }
 
@@ -114,7 +114,7 @@ func (p *page) parameters(of reflect.Type) {
 	}
 	p.say("| parameter | takes | meaning |\n|---|---|---|")
 	for _, r := range rows {
-		p.say("| `%s` | %s | %s |", r.name, r.takes, r.meaning)
+		p.say("| `%s` | %s | %s |", r.name, r.takes, cell(r.meaning))
 	}
 	p.say("")
 }
@@ -122,7 +122,7 @@ func (p *page) parameters(of reflect.Type) {
 func (p *page) outputs(of reflect.Type) {
 	p.say("| output | is | meaning |\n|---|---|---|")
 	for _, r := range p.rows(of, "", "json") {
-		p.say("| `steps.<name>.%s` | %s | %s |", r.name, strings.TrimSuffix(r.takes, ", optional"), r.meaning)
+		p.say("| `steps.<name>.%s` | %s | %s |", r.name, strings.TrimSuffix(r.takes, ", optional"), cell(r.meaning))
 	}
 	p.say("")
 }

@@ -44,8 +44,11 @@ func (p *page) meaning(of reflect.Type, field, name string) string {
 	if rest, ok := strings.CutPrefix(text, field+" "); ok {
 		text = "`" + name + "` " + rest
 	}
-	return strings.NewReplacer("\n", " ", "|", `\|`, "<", "&lt;").Replace(text)
+	return strings.ReplaceAll(text, "\n", " ")
 }
+
+// cell is a text in a table of Markdown.
+func cell(text string) string { return strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(text) }
 
 // words says what a type takes; inner is the struct below it, if that is one of ours, and index what stands between.
 func words(t reflect.Type) (takes string, inner reflect.Type, index string) {
