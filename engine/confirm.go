@@ -71,8 +71,7 @@ func (e *Engine) proveSustained(ctx context.Context, p *client.Prometheus, q que
 	if err != nil {
 		return unknown, err.Error()
 	}
-	step := proofStep(q.rule.For)
-	points := int(q.rule.For / step)
+	step, points := proofOf(q.rule.For)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	series, err := p.QueryRange(ctx, client.RangeQuery{
@@ -94,12 +93,13 @@ func (e *Engine) proveSustained(ctx context.Context, p *client.Prometheus, q que
 	return holds, ""
 }
 
-// proofStep is maxStep, or half of a window that is shorter than two of them.
-func proofStep(window time.Duration) time.Duration {
+// proofOf cuts the window into equal parts of at most maxStep each, two at least, so that its points cover the whole of it.
+func proofOf(window time.Duration) (step time.Duration, parts int) {
 	if window == 0 {
-		return maxStep
+		return maxStep, 0
 	}
-	return min(max(window/2, time.Second), maxStep)
+	parts = max(2, int((window+maxStep-1)/maxStep))
+	return max(window/time.Duration(parts), time.Second), parts
 }
 
 func judgeValue(v float64, ask func(float64) (bool, error)) (signal, string) {

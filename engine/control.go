@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
 )
 
 // What people say of the whole installation and of its releases.
@@ -33,8 +35,14 @@ func (e *Engine) Arm(ctx context.Context, p Person, reason string) error {
 		}
 		return incident.Armed{Reason: reason}, nil
 	})
-	if err == nil {
-		err = e.reconfigureOpen(ctx)
+	return e.andReconfigure(ctx, err)
+}
+
+// andReconfigure tells open incidents what holds now, also after a word that was said already: it may have been cut
+// short then.
+func (e *Engine) andReconfigure(ctx context.Context, err error) error {
+	if again := e.reconfigureOpen(ctx); err == nil {
+		err = again
 	}
 	return err
 }
@@ -47,10 +55,7 @@ func (e *Engine) Disarm(ctx context.Context, p Person, reason string) error {
 		}
 		return incident.Disarmed{Reason: reason}, nil
 	})
-	if err == nil {
-		err = e.reconfigureOpen(ctx)
-	}
-	return err
+	return e.andReconfigure(ctx, err)
 }
 
 // Stop is the kill switch, for "all", "team/NAME" or "target/NAME". No step starts after it returns.
@@ -61,6 +66,8 @@ func (e *Engine) Stop(ctx context.Context, p Person, scope, reason string) error
 	if reason == "" {
 		return refused("a reason is needed: it is what the next person reads")
 	}
+	e.beginning.Lock()
+	defer e.beginning.Unlock()
 	return e.sayToAll(ctx, p, func(i incident.Installation) (incident.Fact, error) {
 		if w, on := i.Stops[scope]; on {
 			return nil, stale("%s is stopped already by %s: %s", scope, w.By, w.Reason)
@@ -74,8 +81,11 @@ func (e *Engine) checkScope(scope string) error {
 	switch {
 	case scope == "all":
 		return nil
-	case kind == "team" && name != "":
-		return nil
+	case kind == "team":
+		if slices.ContainsFunc(e.config.Load().Book.Targets(), func(t *plan.Target) bool { return t.Team == name }) {
+			return nil
+		}
+		return refused("no target belongs to a team %q", name)
 	case kind == "target":
 		if _, ok := e.config.Load().Book.Target(name); ok {
 			return nil
@@ -93,7 +103,7 @@ func (e *Engine) Resume(ctx context.Context, p Person, scope, reason string) err
 		}
 		return incident.Resumed{Scope: scope, Reason: reason}, nil
 	})
-	e.wakeHeld("")
+	e.reconsider(everyOne)
 	return err
 }
 
@@ -106,7 +116,7 @@ func (e *Engine) ReleaseMassEvent(ctx context.Context, p Person, reason string) 
 		}
 		return incident.MassReleased{Reason: reason, Until: e.now().Add(window)}, nil
 	})
-	e.wakeHeld("")
+	e.reconsider(everyOne)
 	return err
 }
 
@@ -154,6 +164,7 @@ func (e *Engine) sayToTarget(ctx context.Context, p Person, target string, ask f
 		}
 		return facts(p.Name, f), nil
 	})
+	e.reconsider(func(i incident.Incident) bool { return i.Target == target })
 	return r.err
 }
 
@@ -161,7 +172,9 @@ func (e *Engine) sayToTarget(ctx context.Context, p Person, target string, ask f
 // procedure that runs keeps the version it started with (S28).
 func (e *Engine) Reload(ctx context.Context, c *Configuration) error {
 	e.config.Store(c)
-	return e.reconfigureOpen(ctx)
+	err := e.reconfigureOpen(ctx)
+	e.reconsider(everyOne)
+	return err
 }
 
 // ReloadFailed tells what was wrong with a configuration that was not taken; nil when it was taken. Status shows it.

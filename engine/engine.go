@@ -44,6 +44,11 @@ type Engine struct {
 	late     chan lateAlert
 	partial  chan string // sources that sent a truncated view
 	running  sync.Map    // stream -> context.CancelFunc of the step under way
+	// beginning is held shared while a step's intent is asked for and stored, and alone while Stop is: when Stop returns,
+	// whatever was not stored as begun asks after it.
+	beginning sync.RWMutex
+	// reconsidered are the streams whose next look ignores the pause they keep.
+	reconsidered sync.Map
 }
 
 // Options are what an engine is made of.
@@ -153,6 +158,10 @@ func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
 		return err
 	}
 	if err := e.disarmRestored(ctx); err != nil {
+		return err
+	}
+	// The files may have changed while nothing ran, or an earlier word may have been cut short.
+	if err := e.reconfigureOpen(ctx); err != nil {
 		return err
 	}
 	e.started.Store(true)

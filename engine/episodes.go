@@ -20,7 +20,7 @@ func (e *Engine) deliver(ctx context.Context, box *mail) ([]incident.Decision, e
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range box.byRule {
+	for _, l := range box.order {
 		more, err := e.deliverFiring(ctx, box, l)
 		if err != nil {
 			return nil, err

@@ -84,7 +84,7 @@ func (e *Engine) guardMassEvent(ctx context.Context, q question) incident.Findin
 	case !ok:
 		return *finding(massGuard, "S8", incident.Hold, "the installation's state cannot be read")
 	case i.Mass != nil:
-		return *finding(massGuard, "S8", incident.Hold, "mass event: %s; a person releases it with `astern resume --mass-event`", i.Mass.Reason)
+		return *finding(massGuardOf(i.Mass.Incident, q.inc.ID), "S8", incident.Hold, "mass event: %s; a person releases it with `astern resume --mass-event`", i.Mass.Reason)
 	case q.now.Before(i.MassReleasedUntil):
 		return pass(massGuard, "S8", "released by a person until %s", i.MassReleasedUntil.UTC().Format(time.RFC3339))
 	}
@@ -95,14 +95,18 @@ func (e *Engine) guardMassEvent(ctx context.Context, q question) incident.Findin
 	return e.callMassEvent(ctx, q, targets)
 }
 
-// wantingTargets are those with an incident that may act and began within the window; pending ones count.
+// wantingTargets are those with a rule that may act and became due within the window; pending ones count.
 func (e *Engine) wantingTargets(q question) []string {
 	targets := map[string]bool{}
-	for _, i := range e.index.openIncidents() {
-		if q.now.Sub(i.OpenedAt) > q.guards.MassEvent.Value.Within {
-			continue
+	wants := func(j incident.Joined) bool {
+		due := j.DueAt()
+		if due.Before(j.JoinedAt) {
+			due = j.JoinedAt
 		}
-		if slices.ContainsFunc(i.Rules, func(j incident.Joined) bool { return j.Mode.Rank() >= incident.Approve.Rank() && !j.Since.IsZero() }) {
+		return j.Mode.Rank() >= incident.Approve.Rank() && !j.Since.IsZero() && q.now.Sub(due) <= q.guards.MassEvent.Value.Within
+	}
+	for _, i := range e.index.openIncidents() {
+		if slices.ContainsFunc(i.Rules, wants) {
 			targets[i.Target] = true
 		}
 	}
@@ -115,25 +119,27 @@ func (q question) isMass(wanting int) bool {
 	return wanting >= burst.Count || (burst.Percent > 0 && wanting >= 3 && wanting*100 >= burst.Percent*total)
 }
 
-// callMassEvent records the event once; who recorded it tells people, all others hold quietly.
+// callMassEvent records the event once; the incident that is named in it tells people, all others hold quietly.
 func (e *Engine) callMassEvent(ctx context.Context, q question, targets []string) incident.Finding {
 	reason := fmt.Sprintf("%d targets want action within %s", len(targets), short(q.guards.MassEvent.Value.Within))
-	first := false
 	r := e.installation.record(ctx, installationStream, func(i incident.Installation) (draft, error) {
-		first = i.Mass == nil
-		if !first {
+		if i.Mass != nil {
 			return draft{}, nil
 		}
 		return facts(byAstern, incident.MassEvent{Incident: q.inc.ID, Targets: targets, Reason: reason}), nil
 	})
-	if r.err != nil {
+	if r.err != nil || r.state.Mass == nil {
 		return *finding(massGuard, "S8", incident.Hold, "mass event: %s, and it could not be recorded: %v", reason, r.err)
 	}
-	guard := massGuard
-	if first {
-		guard = massGuard + "_called" // the one that is told
+	return *finding(massGuardOf(r.state.Mass.Incident, q.inc.ID), "S8", incident.Hold, "mass event: %s; a person releases it with `astern resume --mass-event`", r.state.Mass.Reason)
+}
+
+// massGuardOf names the guard for one incident: the one that called the event is not quiet about it.
+func massGuardOf(caller, id string) string {
+	if caller == id {
+		return massGuard + "_called"
 	}
-	return *finding(guard, "S8", incident.Hold, "mass event: %s; nothing acts until a person releases it with `astern resume --mass-event`", reason)
+	return massGuard
 }
 
 // guardRecentChange keeps S13: a rollback can only mend what a rollout broke.
@@ -147,8 +153,8 @@ func (e *Engine) guardRecentChange(_ context.Context, q question) incident.Findi
 	}
 	began, limit := q.joined.Since, q.guards.RecentChange.Value
 	switch {
-	case strings.HasPrefix(current.By, q.target.Name+"-"):
-		return *finding("recent_change", "S13", incident.Ask, "%s came by the rollback %s, not by a rollout", current.Version, current.By)
+	case q.history.CameBack():
+		return *finding("recent_change", "S13", incident.Ask, "%s came by a rollback, not by a rollout", current.Version)
 	case current.At.After(began):
 		return *finding("recent_change", "S13", incident.Ask, "the rollout of %s ended at %s, after the alert began at %s", current.Version, stamp(current.At), stamp(began))
 	case began.Sub(current.At) > limit:

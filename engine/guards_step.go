@@ -27,7 +27,7 @@ type stepQuestion struct {
 
 // askStep asks the guards before one step. A step that only looks is asked for the kill switch alone.
 func (e *Engine) askStep(ctx context.Context, q stepQuestion) []incident.Finding {
-	findings := []incident.Finding{e.guardStop(ctx, q.question)}
+	findings := []incident.Finding{e.guardStop(ctx, q.question), e.guardArmed(q)}
 	if !q.step.Change.Changes {
 		return findings
 	}
@@ -39,6 +39,18 @@ func (e *Engine) askStep(ctx context.Context, q stepQuestion) []incident.Finding
 		e.guardSilenced(ctx, q),
 	)
 }
+
+// guardArmed keeps S19 for a procedure under way: an installation that was disarmed, or whose door was opened to
+// everybody, starts no further step of its own. A person's own request goes on.
+func (e *Engine) guardArmed(q stepQuestion) incident.Finding {
+	if !q.byRequest() && (e.anonymous || !e.armed()) {
+		return *finding("armed", "S19", incident.Hold, "the installation is not armed: nothing goes on by itself")
+	}
+	return pass("armed", "S19", "armed, or asked for by a person")
+}
+
+// byRequest says whether a person's own request leads.
+func (q question) byRequest() bool { return q.inc.Request != nil && q.inc.Lead == "" }
 
 // guardSameRelease keeps S4: a deploy or a move by somebody else supersedes the plan.
 func (e *Engine) guardSameRelease(q stepQuestion) incident.Finding {
@@ -85,7 +97,7 @@ func (e *Engine) guardDenied(q stepQuestion) incident.Finding {
 // guardSilenced keeps S33: a person who silences the alert stops the next changing step. Alertmanager sends nothing
 // then, so its API is asked. A person's own request has no alert to silence.
 func (e *Engine) guardSilenced(ctx context.Context, q stepQuestion) incident.Finding {
-	if q.inc.Request != nil && q.inc.Lead == "" {
+	if q.byRequest() {
 		return pass("silenced", "S33", "a person's own request")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -210,15 +222,20 @@ const unlimited = 1 << 20
 
 // claims are what a changing step takes in the transaction that records its intent: the target's lock (S3), a slot (S9)
 // and, with the first one, the budgets. A person's yes passes the budgets, never the slot; a person's own request is
-// not counted.
+// not counted and waits for no slot (T6), but others see the one it holds.
 func (q stepQuestion) claims() []incident.Claim {
 	if !q.step.Change.Changes {
 		return nil
 	}
 	claims := []incident.Claim{{Pool: lockPool(q.target.Name), Limit: 1}}
 	for _, l := range q.limits() {
-		claims = append(claims, l.slots()...)
-		if q.inc.Touched || (q.inc.Request != nil && q.inc.Lead == "") {
+		for _, c := range l.slots() {
+			if q.byRequest() {
+				c.Limit = unlimited
+			}
+			claims = append(claims, c)
+		}
+		if q.inc.Touched || q.byRequest() {
 			continue
 		}
 		for _, c := range l.budgets(q.now) {

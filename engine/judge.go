@@ -200,7 +200,7 @@ func (q question) weigh(findings []incident.Finding, again bool) incident.Judgem
 		j.Verdict, j.Reason = incident.Go, "plan "+incident.Short(q.plan.Hash)+" approved by "+q.inc.Approval.By
 	case q.rule == nil:
 		j.Verdict, j.Reason = q.weighRequest(again)
-	case again && q.inc.Touched:
+	case q.inc.Touched: // a second procedure of one incident is never automatic (S12)
 		j.Verdict, j.Reason = incident.Ask, "work rested for longer than a plan lives: the new plan needs a yes"
 	case q.mode == incident.Approve:
 		j.Verdict = incident.Ask
@@ -226,11 +226,8 @@ func (q question) weighRequest(again bool) (incident.Verdict, string) {
 	return incident.Go, "requested by " + q.inc.Request.By
 }
 
-// approved says whether a person said yes to exactly this plan, and not too long ago (S21).
-func (q question) approved() bool {
-	a := q.inc.Approval
-	return a != nil && q.plan != nil && a.Plan == q.plan.Hash && q.now.Before(a.Until)
-}
+// approved says whether a person's yes to exactly this plan stands (S21).
+func (q question) approved() bool { return q.plan != nil && q.inc.ApprovalGood(q.plan.Hash, q.now) }
 
 func (q question) retryAt(findings []incident.Finding) time.Time {
 	at := q.now.Add(30 * time.Second)

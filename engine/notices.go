@@ -52,7 +52,7 @@ func (e *Engine) performNotice(ctx context.Context, inc incident.Incident, c inc
 	case incident.Send:
 		return e.send(ctx, inc, c)
 	case incident.CallOverdue:
-		_, _, err := e.recordFor(ctx, inc.ID, c, facts(byAstern, incident.NoticeOverdue{ID: c.Notice}))
+		_, err := e.recordFor(ctx, inc.ID, c, facts(byAstern, incident.NoticeOverdue{ID: c.Notice}))
 		e.metrics.overdue.Inc()
 		return ignoreUnwished(err)
 	}
@@ -86,7 +86,7 @@ func (e *Engine) owe(ctx context.Context, inc incident.Incident, c incident.Owe)
 		}
 	}
 	f.Notices = append(f.Notices, escalations(inc, f.Notices, e.now())...)
-	_, _, err = e.recordFor(ctx, inc.ID, c, facts(byAstern, f))
+	_, err = e.recordFor(ctx, inc.ID, c, facts(byAstern, f))
 	return ignoreUnwished(err)
 }
 
@@ -117,7 +117,7 @@ const sendPatience = 15 * time.Second
 // send tells one notice: intent, message, proof.
 func (e *Engine) send(ctx context.Context, inc incident.Incident, c incident.Send) error {
 	began := incident.NoticeBegan{ID: c.Notice, Story: c.Story, Attempt: c.Attempt}
-	state, _, err := e.recordFor(ctx, inc.ID, c, facts(byAstern, began))
+	state, err := e.recordFor(ctx, inc.ID, c, facts(byAstern, began))
 	if err != nil {
 		return ignoreUnwished(err)
 	}

@@ -190,7 +190,7 @@ func (e *Engine) request(ctx context.Context, p Person, target string, f inciden
 			if i.Phase.Final() {
 				return nil, errMoved
 			}
-			if len(i.Steps) > 0 || i.Request != nil {
+			if len(i.Steps) > 0 || i.Touched || i.Request != nil {
 				return nil, stale("%s is open for this target already: %s", id, i.Reason)
 			}
 			return f, nil
@@ -233,6 +233,6 @@ func (e *Engine) Hold(ctx context.Context, p Person, target, reason string, d ti
 		}
 		return facts(p.Name, incident.HoldSet{Reason: reason, Until: e.now().Add(d)}), nil
 	})
-	e.wakeHeld("")
+	e.reconsider(func(i incident.Incident) bool { return i.Target == target })
 	return r.err
 }

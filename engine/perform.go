@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -18,6 +20,9 @@ func (e *Engine) Perform(ctx context.Context, stream string, lane incident.Lane)
 		inc, err := e.incidents.load(ctx, stream)
 		if err != nil {
 			return e.later(stream, "load the incident", err)
+		}
+		if _, changed := e.reconsidered.LoadAndDelete(stream); changed && lane == incident.ProcedureLane {
+			inc = inc.Impatient()
 		}
 		command, wake := e.wish(inc, lane)
 		if command == nil {
@@ -85,31 +90,33 @@ func (e *Engine) perform(ctx context.Context, inc incident.Incident, c incident.
 }
 
 // recordFor stores what a command led to, unless the incident no longer wishes it.
-func (e *Engine) recordFor(ctx context.Context, id string, c incident.Command, d draft) (incident.Incident, map[string]int64, error) {
+func (e *Engine) recordFor(ctx context.Context, id string, c incident.Command, d draft) (incident.Incident, error) {
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		if !e.stillWished(i, c) {
 			return draft{}, errUnwished
 		}
 		return d, nil
 	})
-	return r.state, r.tokens, r.err
+	if r.err == nil && slices.ContainsFunc(d.release, isSlot) {
+		e.reconsider(func(i incident.Incident) bool { return i.ID != id && heldBy(i, slotGuard) })
+	}
+	return r.state, r.err
 }
 
 // errUnwished: something happened meanwhile, and the incident wishes something else now.
 var errUnwished = errors.New("no longer wished")
 
+// stillWished says whether the answer to a command is still wanted; a pause is no reason to drop one.
 func (e *Engine) stillWished(i incident.Incident, c incident.Command) bool {
-	for _, now := range incident.Decide(i.At(e.now())) {
-		if now.Key() == c.Key() {
-			return true
-		}
-		if _, asks := c.(incident.AskHealth); asks {
-			if _, same := now.(incident.AskHealth); same {
-				return true
-			}
-		}
-	}
-	return false
+	return wishes(i.At(e.now()), c) || wishes(i.Impatient().At(e.now()), c)
+}
+
+func wishes(i incident.Incident, c incident.Command) bool {
+	_, asks := c.(incident.AskHealth)
+	return slices.ContainsFunc(incident.Decide(i), func(now incident.Command) bool {
+		_, same := now.(incident.AskHealth)
+		return now.Key() == c.Key() || asks && same
+	})
 }
 
 func ignoreUnwished(err error) error {
@@ -120,6 +127,7 @@ func ignoreUnwished(err error) error {
 }
 
 func (e *Engine) performJudge(ctx context.Context, inc incident.Incident, c incident.Judge) error {
+	cfg := e.config.Load()
 	f, err := e.judge(ctx, inc, c)
 	if err != nil {
 		return err
@@ -131,8 +139,27 @@ func (e *Engine) performJudge(ctx context.Context, inc incident.Incident, c inci
 			return err
 		}
 	}
-	_, _, err = e.recordFor(ctx, inc.ID, c, d)
-	return ignoreUnwished(err)
+	if ctx.Err() != nil { // a question cut short by the end of the program is no answer
+		return ctx.Err()
+	}
+	r := e.incidents.record(ctx, incidentStream(inc.ID), func(i incident.Incident) (draft, error) {
+		if !e.stillWished(i, c) || !e.sameGround(cfg, i.Target, f) {
+			return draft{}, errUnwished
+		}
+		return d, nil
+	})
+	return ignoreUnwished(r.err)
+}
+
+// sameGround says whether a judgement was made under what holds now: a configuration or an arming that changed while the
+// guards were asked makes it worthless (S20, S28).
+func (e *Engine) sameGround(cfg *Configuration, target string, f incident.Judged) bool {
+	if e.config.Load() != cfg {
+		return false
+	}
+	t, known := cfg.Book.Target(target)
+	r, joined := cfg.Rules.Rule(f.Rule)
+	return !known || !joined || e.modeFor(r, t) == f.Judgement.Mode
 }
 
 func (e *Engine) performHealth(ctx context.Context, inc incident.Incident, c incident.AskHealth) error {
@@ -140,7 +167,7 @@ func (e *Engine) performHealth(ctx context.Context, inc incident.Incident, c inc
 	if err != nil {
 		return err
 	}
-	_, _, err = e.recordFor(ctx, inc.ID, c, facts(byAstern, f))
+	_, err = e.recordFor(ctx, inc.ID, c, facts(byAstern, f))
 	return ignoreUnwished(err)
 }
 
@@ -159,7 +186,7 @@ func (e *Engine) mark(ctx context.Context, inc incident.Incident) error {
 	if d.release, err = e.slotsOf(ctx, inc); err != nil {
 		return err
 	}
-	_, _, err = e.recordFor(ctx, inc.ID, incident.Mark{}, d)
+	_, err = e.recordFor(ctx, inc.ID, incident.Mark{}, d)
 	return ignoreUnwished(err)
 }
 
@@ -174,10 +201,7 @@ func (e *Engine) end(ctx context.Context, inc incident.Incident, c incident.End)
 	if inc.Touched {
 		d.take = []incident.Claim{e.cooldownClaim(inc)}
 	}
-	_, _, err = e.recordFor(ctx, inc.ID, c, d)
-	if err == nil {
-		e.wakeHeld(inc.ID)
-	}
+	_, err = e.recordFor(ctx, inc.ID, c, d)
 	return ignoreUnwished(err)
 }
 
@@ -206,11 +230,21 @@ func (e *Engine) slotsOf(ctx context.Context, inc incident.Incident) ([]string, 
 	return pools, nil
 }
 
-// wakeHeld wakes those who may wait for what this incident gave back.
-func (e *Engine) wakeHeld(except string) {
+// reconsider lets incidents that wait for something ask again at once, whatever pause they keep.
+func (e *Engine) reconsider(which func(incident.Incident) bool) {
 	for _, i := range e.index.openIncidents() {
-		if i.ID != except && i.Phase == incident.Held {
+		if which(i) {
+			e.reconsidered.Store(incidentStream(i.ID), true)
 			e.dispatcher.Wake(incidentStream(i.ID), incident.ProcedureLane, e.now())
 		}
 	}
 }
+
+// everyOne is for what may concern all.
+func everyOne(incident.Incident) bool { return true }
+
+func heldBy(i incident.Incident, guard string) bool {
+	return slices.ContainsFunc(i.Findings, func(f incident.Finding) bool { return f.Guard == guard && f.Verdict != incident.Go })
+}
+
+func isSlot(pool string) bool { return strings.HasPrefix(pool, "slot/") }

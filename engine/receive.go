@@ -65,6 +65,7 @@ func (e *Engine) Receive(ctx context.Context, n Notification) (Receipt, error) {
 type mail struct {
 	target *plan.Target
 	byRule map[string]*letter // firing, by rule
+	order  []*letter          // as the rules stand in their files
 	ended  []ending
 	source string
 }
@@ -108,13 +109,15 @@ func (e *Engine) sort(n Notification) sortedMail {
 	return s
 }
 
+const watchdogName = "Watchdog"
+
 // aside names the alerts that are never matched.
 func (e *Engine) aside(d Delivered, a incident.Alert) (kind, reason string) {
 	name := a.Labels["alertname"]
 	switch {
 	case d.Quarantine != "":
 		return "quarantined", d.Quarantine
-	case name == "Watchdog":
+	case name == watchdogName:
 		if a.Status == "firing" {
 			e.index.sawWatchdog(a.Source, e.now())
 		}
@@ -191,6 +194,7 @@ func (m *mail) add(rule *rules.Rule, vars expr.Vars, a incident.Alert, note stri
 	if !ok {
 		l = &letter{rule: rule, vars: vars, sample: a, labels: map[string]map[string]string{}}
 		m.byRule[rule.Name] = l
+		m.order = append(m.order, l)
 	}
 	if _, twice := l.labels[a.ID]; twice {
 		return

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"astern.dev/astern/actions"
@@ -21,10 +22,10 @@ func (e *Engine) start(ctx context.Context, inc incident.Incident, c incident.St
 		return err
 	}
 	if gone != nil {
-		return e.holdStep(ctx, inc, c, []incident.Finding{*gone})
+		return e.holdStep(ctx, inc, c, c.Step, []incident.Finding{*gone})
 	}
 	if findings := e.askStep(ctx, q); !allPass(findings) {
-		return e.holdStep(ctx, inc, c, findings)
+		return e.holdStep(ctx, inc, c, c.Step, findings)
 	}
 	token, err := e.begin(ctx, q, c)
 	if err != nil || token < 0 {
@@ -71,15 +72,15 @@ func refusals(findings []incident.Finding) []incident.Finding {
 }
 
 // holdStep records why the next step does not run now, and gives back the slot: who waits holds none.
-func (e *Engine) holdStep(ctx context.Context, inc incident.Incident, c incident.Start, findings []incident.Finding) error {
+func (e *Engine) holdStep(ctx context.Context, inc incident.Incident, c incident.Command, step int, findings []incident.Finding) error {
 	_, reason := worst(findings)
-	held := incident.StepHeld{Step: c.Step, Findings: refusals(findings), Reason: reason, RetryAt: (question{now: e.now()}).retryAt(findings)}
+	held := incident.StepHeld{Step: step, Findings: refusals(findings), Reason: reason, RetryAt: (question{now: e.now()}).retryAt(findings)}
 	d := facts(byAstern, held)
 	var err error
 	if d.release, err = e.slotsOf(ctx, inc); err != nil {
 		return err
 	}
-	_, _, err = e.recordFor(ctx, inc.ID, c, d)
+	_, err = e.recordFor(ctx, inc.ID, c, d)
 	return ignoreUnwished(err)
 }
 
@@ -91,9 +92,23 @@ func (e *Engine) begin(ctx context.Context, q stepQuestion, c incident.Start) (i
 	}
 	d := facts(byAstern, began)
 	d.take = q.claims()
-	_, tokens, err := e.recordFor(ctx, q.inc.ID, c, d)
+	var refusals []incident.Finding
+	e.beginning.RLock()
+	r := e.incidents.record(ctx, incidentStream(q.inc.ID), func(i incident.Incident) (draft, error) {
+		if !e.stillWished(i, c) {
+			return draft{}, errUnwished
+		}
+		if refusals = e.askOnceMore(q); !allPass(refusals) {
+			return draft{}, errRefused
+		}
+		return d, nil
+	})
+	e.beginning.RUnlock()
+	tokens, err := r.tokens, r.err
 	var claimed *incident.ClaimedError
 	switch {
+	case errors.Is(err, errRefused):
+		return -1, e.holdStep(ctx, q.inc, c, c.Step, refusals)
 	case errors.As(err, &claimed):
 		return -1, e.claimRefused(ctx, q, c, claimed)
 	case errors.Is(err, errUnwished):
@@ -104,19 +119,37 @@ func (e *Engine) begin(ctx context.Context, q stepQuestion, c incident.Start) (i
 	return tokens[lockPool(q.target.Name)], nil
 }
 
-// claimRefused: a rival was first. A full budget asks a person; a busy slot or lock waits.
-func (e *Engine) claimRefused(ctx context.Context, q stepQuestion, c incident.Start, claimed *incident.ClaimedError) error {
-	if !q.inc.Touched && isBudget(claimed.Pool) {
-		return e.performJudge(ctx, q.inc, incident.Judge{Rule: q.inc.Lead, Again: true})
+// errRefused: a guard said no in the moment in which the intent was to be recorded.
+var errRefused = errors.New("refused by a guard")
+
+// askOnceMore asks the guards that read histories alone in the moment the intent is recorded: asking the world took its
+// time, and a person who said stop, hold or deny meanwhile is obeyed (S19, S33, S14).
+func (e *Engine) askOnceMore(q stepQuestion) []incident.Finding {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var err error
+	if q.history, err = e.targets.load(ctx, targetStream(q.target.Name)); err != nil {
+		return []incident.Finding{*finding("target", "S4", incident.Hold, "the history of %s cannot be read: %v", q.target.Name, err)}
 	}
-	f := finding("slot", "S9", incident.Hold, "%v", claimed)
-	f.RetryAt = q.now.Add(5 * time.Second)
-	return e.holdStep(ctx, q.inc, c, []incident.Finding{*f})
+	q.now = e.now()
+	findings := []incident.Finding{e.guardStop(ctx, q.question), e.guardArmed(q)}
+	if q.step.Change.Changes {
+		findings = append(findings, e.guardHold(ctx, q.question), e.guardSameRelease(q), e.guardDenied(q))
+	}
+	return findings
 }
 
-func isBudget(pool string) bool {
-	return len(pool) > 5 && (pool[:5] == "hour/" || pool[:4] == "day/")
+// claimRefused: a rival was first. A full budget asks a person; a busy slot or lock waits.
+func (e *Engine) claimRefused(ctx context.Context, q stepQuestion, c incident.Start, claimed *incident.ClaimedError) error {
+	f := finding(slotGuard, "S9", incident.Hold, "%v", claimed)
+	f.RetryAt = e.now().Add(5 * time.Second)
+	if strings.HasPrefix(claimed.Pool, "hour/") || strings.HasPrefix(claimed.Pool, "day/") {
+		f.Guard, f.Verdict, f.RetryAt = "budget", incident.Ask, e.now().Add(time.Second)
+	}
+	return e.holdStep(ctx, q.inc, c, c.Step, []incident.Finding{*f})
 }
+
+const slotGuard = "slot"
 
 // run performs the action under its deadline and records what came of it.
 func (e *Engine) run(ctx context.Context, q stepQuestion, token int64) error {
@@ -133,9 +166,14 @@ func (e *Engine) run(ctx context.Context, q stepQuestion, token int64) error {
 		return ctx.Err()
 	}
 	if err == nil {
-		err = e.verified(ctx, q, env)
+		if err = e.verified(ctx, q, env); err != nil && !errors.Is(err, actions.ErrNotDone) {
+			err = actions.Doubtful(err) // it ran, and whether it took effect cannot be seen
+		}
 	}
-	if err == nil {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
 		return e.stepSucceeded(ctx, q, token, result, false)
 	}
 	return e.stepFailed(ctx, q, token, result, err)
@@ -223,6 +261,8 @@ func (e *Engine) stepFailed(ctx context.Context, q stepQuestion, token int64, re
 	n := e.stepIndex(q)
 	if doubtful := actions.IsDoubtful(err) || errors.Is(err, errPanicked); doubtful && q.step.Change.Changes {
 		switch verdict := e.askWorld(ctx, q, err); {
+		case ctx.Err() != nil: // shutting down: the next start asks the world
+			return ctx.Err()
 		case verdict == nil:
 			result.Summary = firstOf(result.Summary, "found done, though its answer got lost")
 			return e.stepSucceeded(ctx, q, token, result, true)
@@ -265,16 +305,18 @@ func (e *Engine) settle(ctx context.Context, inc incident.Incident, c incident.S
 	doubt := func(why string) error {
 		return e.recordOutcome(ctx, q, token, incident.StepDoubted{Step: c.Step, Attempt: c.Attempt, Reason: why})
 	}
-	if gone != nil {
-		return doubt(gone.Reason)
-	}
 	if !q.step.Change.Changes {
 		return e.recordOutcome(ctx, q, token, incident.StepDidNotHappen{Step: c.Step, Attempt: c.Attempt, Reason: "a step that only looks may run again"})
+	}
+	if gone != nil {
+		return doubt(gone.Reason)
 	}
 	if _, can := q.action.(actions.Verifier); !can {
 		return doubt("it was under way when astern stopped, and " + q.step.Uses + " cannot say whether it took effect")
 	}
 	switch err := e.verified(ctx, q, e.env(q.cfg, inc, q.target, q.step, c.Attempt, token)); {
+	case ctx.Err() != nil: // shutting down is no answer
+		return ctx.Err()
 	case err == nil:
 		return e.stepSucceeded(ctx, q, token, actions.Result{Summary: "found done after a restart"}, true)
 	case errors.Is(err, actions.ErrNotDone):
@@ -289,6 +331,11 @@ func (e *Engine) repair(ctx context.Context, inc incident.Incident, c incident.R
 	q, gone, err := e.askAboutStep(ctx, inc, c.Step, inc.Steps[c.Step].Attempt)
 	if err != nil {
 		return err
+	}
+	if gone == nil {
+		if findings := []incident.Finding{e.guardStop(ctx, q.question), e.guardHold(ctx, q.question)}; !allPass(findings) {
+			return e.holdStep(ctx, inc, c, c.Step, findings)
+		}
 	}
 	token, err := e.tokenOf(ctx, inc)
 	if err != nil {
@@ -310,7 +357,10 @@ func (e *Engine) repair(ctx context.Context, inc incident.Incident, c incident.R
 			f.Error = err.Error()
 		}
 	}
-	_, _, err = e.recordFor(ctx, inc.ID, c, facts(byAstern, f))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	_, err = e.recordFor(ctx, inc.ID, c, facts(byAstern, f))
 	return ignoreUnwished(err)
 }
 

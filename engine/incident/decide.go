@@ -197,6 +197,8 @@ func (i Incident) afterError(n int) []Command {
 	switch {
 	case i.triesLeft(n):
 		return i.startStep(n, i.Steps[n].RetryAt)
+	case i.Plan.Steps[n].OnFailure == Repair && i.Now.Before(i.RetryAt):
+		return []Command{WakeAt{i.RetryAt, ProcedureLane}}
 	case i.Plan.Steps[n].OnFailure == Repair:
 		return []Command{RepairStep{n}}
 	default:

@@ -78,11 +78,7 @@ func record(old []Release, r Release, e Event) []Release {
 		}
 		return -1
 	})
-	releases = slices.Insert(releases, at, r)
-	if len(releases) > maxReleases {
-		releases = releases[len(releases)-maxReleases:]
-	}
-	return releases
+	return bounded(slices.Insert(releases, at, r))
 }
 
 func standing(releases []Release, version string) Standing {
@@ -120,10 +116,24 @@ func (t TargetHistory) rolledBack(f RolledBack) TargetHistory {
 	moved := f.To
 	moved.At, moved.By = f.At, f.Incident
 	moved.Vars = maps.Clone(moved.Vars)
-	if current, ok := t.Current(); !ok || current.Version != moved.Version {
-		t.Releases = append(slices.Clone(t.Releases), moved)
+	if current, ok := t.Current(); ok && current.Version == f.From { // else somebody moved it on meanwhile
+		t.Releases = bounded(append(slices.Clone(t.Releases), moved))
 	}
 	return t
+}
+
+// CameBack says whether what runs now was put there by a rollback of an incident: it is never rolled back
+// automatically (S12), whoever tells of it once more.
+func (t TargetHistory) CameBack() bool {
+	if len(t.Moves) == 0 || len(t.Releases) < 2 {
+		return false
+	}
+	move := t.Moves[len(t.Moves)-1]
+	return t.Releases[len(t.Releases)-1].Version == move.To && t.Releases[len(t.Releases)-2].Version == move.From
+}
+
+func bounded(releases []Release) []Release {
+	return releases[max(0, len(releases)-maxReleases):]
 }
 
 // Current is the release that runs now, as far as anyone told.
