@@ -44,7 +44,7 @@ func serveCommand() *cobra.Command {
 	flags.StringVar(&f.storageURL, "storage.url", "", "overrides storage.url of the configuration file, such as sqlite:/var/lib/astern/astern.db")
 	flags.StringVar(&f.logLevel, "log.level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log.format", "logfmt", "logfmt or json")
-	flags.StringVar(&f.stopFile, "stop.file", "", "while this file exists, no step starts (a kill switch beside `astern stop`)")
+	flags.StringVar(&f.stopFile, "stop.file", "", "while this file exists, no step starts (a kill switch beside astern stop)")
 	flags.BoolVar(&f.anonymous, "insecure-allow-anonymous-webhook", false, "let anybody send alerts; everything is then only observed")
 	return c
 }
