@@ -19,6 +19,7 @@ type Notification struct {
 	Truncated   int
 	Alerts      []Delivered
 	Body        []byte // as it came, for the ledger
+	listed      bool   // read from Alertmanager's API
 }
 
 // Delivered is one alert of a notification. The engine fills Alert.ID and Alert.Source.

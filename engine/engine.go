@@ -107,6 +107,7 @@ func New(o Options) (*Engine, error) {
 	e.incidents = &journal[incident.Incident]{
 		store: o.Store, apply: incident.Apply, replay: incident.Replay, now: e.now, config: digest, hook: e.hook, keep: 256,
 		version: func(i incident.Incident) int { return i.Version }, head: incident.HeadOf, after: e.incidentChanged,
+		live:    func(i incident.Incident) bool { return i.Version > 0 && incident.Live(i) },
 		streams: map[string]*stream[incident.Incident]{},
 	}
 	e.targets = &journal[incident.TargetHistory]{
@@ -153,6 +154,7 @@ func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
 			return err
 		}
 		e.index.learn(i)
+		e.index.knows(openEpisodes(i), i.Target, i.ID)
 	}
 	if err := e.recallWatchdogs(ctx); err != nil {
 		return err

@@ -82,10 +82,13 @@ func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]i
 		}
 		return facts(box.source, e.seen(box, l, fresh, !joined)), nil
 	})
+	if errors.Is(r.err, errMoved) {
+		e.index.learn(r.state) // it has ended: whoever remembered it as open is late
+	}
 	if r.err != nil {
 		return nil, r.err
 	}
-	e.index.knows(l.alerts, box.target.Name+"\x00"+id)
+	e.index.knows(l.alerts, box.target.Name, id)
 	e.askLate(box, l, late)
 	return decisions(l, box, id, kind, late), nil
 }
@@ -106,21 +109,23 @@ func (e *Engine) seen(box *mail, l *letter, alerts []incident.Seen, first bool) 
 
 // open begins an incident for alerts that belong to no earlier episode of the target (S2, S10).
 func (e *Engine) open(ctx context.Context, box *mail, l *letter) ([]incident.Decision, error) {
-	past, err := e.pastIncidents(ctx, box.target.Name)
+	past, err := e.pastIncidents(ctx, box.target.Name, earliest(l.alerts))
 	if err != nil {
 		return nil, err
 	}
 	var fresh, late []incident.Seen
 	var old string
 	for _, a := range l.alerts {
-		id, ep, known := pastEpisode(past, a.ID)
+		holder, ep, known := pastEpisode(past, a)
 		switch {
 		case !known || (!ep.Open() && a.StartsAt.After(ep.EndedAt)):
 			fresh = append(fresh, a)
+		case !ep.Open() && box.listed && holder.Phase == incident.Cancelled:
+			fresh = append(fresh, a) // its end was no end, and nothing was done: Alertmanager shows that it fires
 		case ep.Open():
-			old = id
+			old = holder.ID
 		default:
-			old, late = id, append(late, a)
+			old, late = holder.ID, append(late, a)
 		}
 	}
 	e.askLate(box, l, late)
@@ -149,7 +154,7 @@ func (e *Engine) open(ctx context.Context, box *mail, l *letter) ([]incident.Dec
 	if r.err != nil {
 		return nil, r.err
 	}
-	e.index.knows(fresh, box.target.Name+"\x00"+id)
+	e.index.knows(fresh, box.target.Name, id)
 	return decisions(l, box, id, "opened", late), nil
 }
 
@@ -161,35 +166,53 @@ func (e *Engine) learnHolder(ctx context.Context, claimed *incident.ClaimedError
 	}
 }
 
-// pastLimit is how many closed incidents of a target are asked whether an alert's episode is theirs.
-const pastLimit = 10
+// pastLimit is how many incidents of a target are asked whether an alert's episode is theirs.
+const pastLimit = 50
 
-func (e *Engine) pastIncidents(ctx context.Context, target string) ([]incident.Incident, error) {
+// pastIncidents are the newest incidents of a target. Those that ended before a time are no more than their numbers: an
+// alert that began after them is none of theirs.
+func (e *Engine) pastIncidents(ctx context.Context, target string, since time.Time) ([]incident.Incident, error) {
 	heads, err := e.store.Heads(ctx, incident.HeadFilter{Target: target, Limit: pastLimit})
 	if err != nil {
 		return nil, fmt.Errorf("list the incidents of %s: %w", target, err)
 	}
 	past := make([]incident.Incident, 0, len(heads))
 	for _, h := range heads {
-		i, err := e.incidents.load(ctx, incidentStream(h.ID))
-		if errors.Is(err, incident.ErrCompacted) { // its episodes are forgotten, its number still counts
-			i, err = incident.Incident{ID: h.ID, Target: h.Target, Phase: h.Phase}, nil
-		}
-		if err != nil {
-			return nil, err
+		i := incident.Incident{ID: h.ID, Target: h.Target, Phase: h.Phase, EndedAt: h.EndedAt}
+		if !h.Phase.Final() || !h.EndedAt.Before(since) {
+			known, err := e.incidents.load(ctx, incidentStream(h.ID))
+			switch {
+			case errors.Is(err, incident.ErrCompacted): // its episodes are forgotten, its number still counts
+			case err != nil:
+				return nil, err
+			default:
+				i = known
+			}
 		}
 		past = append(past, i)
 	}
 	return past, nil
 }
 
-func pastEpisode(past []incident.Incident, alert string) (id string, ep incident.Episode, known bool) {
+// pastEpisode is the alert's last episode and the incident that holds it. An alert that began after an incident ended is
+// a new one, even when nobody told that the old one resolved.
+func pastEpisode(past []incident.Incident, a incident.Seen) (incident.Incident, incident.Episode, bool) {
 	for _, i := range past {
-		if ep, known = i.Episodes[alert]; known {
-			return i.ID, ep, true
+		if ep, known := i.Episodes[a.ID]; known && !(i.Phase.Final() && a.StartsAt.After(i.EndedAt)) {
+			return i, ep, true
 		}
 	}
-	return "", incident.Episode{}, false
+	return incident.Incident{}, incident.Episode{}, false
+}
+
+func earliest(alerts []incident.Seen) time.Time {
+	first := alerts[0].StartsAt
+	for _, a := range alerts {
+		if a.StartsAt.Before(first) {
+			first = a.StartsAt
+		}
+	}
+	return first
 }
 
 func nextNumber(past []incident.Incident) int {
@@ -204,15 +227,21 @@ func nextNumber(past []incident.Incident) int {
 
 // deliverEnded closes episodes in the incident that holds them, open or ended.
 func (e *Engine) deliverEnded(ctx context.Context, box *mail) ([]incident.Decision, error) {
-	if len(box.ended) == 0 {
-		return nil, nil
-	}
 	holders := map[string][]ending{}
 	var decided []incident.Decision
+	var past []incident.Incident
 	for _, a := range box.ended {
-		id, known, err := e.holderOf(ctx, box.target.Name, a.ID)
-		if err != nil {
-			return nil, err
+		id, known := e.index.incidentOf(a.ID, box.target.Name)
+		if !known && past == nil {
+			var err error
+			if past, err = e.pastIncidents(ctx, box.target.Name, box.began()); err != nil {
+				return nil, err
+			}
+		}
+		if !known {
+			var holder incident.Incident
+			holder, _, known = pastEpisode(past, incident.Seen{ID: a.ID, StartsAt: a.alert.StartsAt})
+			id = holder.ID
 		}
 		if !known {
 			decided = append(decided, decision(a.alert, "unmatched", "resolved, and it was never seen firing here"))
@@ -224,27 +253,23 @@ func (e *Engine) deliverEnded(ctx context.Context, box *mail) ([]incident.Decisi
 		decided = append(decided, d)
 	}
 	for id, ends := range holders {
-		if err := e.endEpisodes(ctx, id, box.source, ends); err != nil {
+		if err := e.endEpisodes(ctx, id, box, ends); err != nil {
 			return nil, err
 		}
 	}
 	return decided, nil
 }
 
-func (e *Engine) holderOf(ctx context.Context, target, alert string) (string, bool, error) {
-	if key, known := e.index.incidentOf(alert); known {
-		_, id, _ := strings.Cut(key, "\x00")
-		return id, true, nil
+// began is the earliest start among the alerts that ended.
+func (m *mail) began() time.Time {
+	starts := make([]incident.Seen, len(m.ended))
+	for n, a := range m.ended {
+		starts[n].StartsAt = a.alert.StartsAt
 	}
-	past, err := e.pastIncidents(ctx, target)
-	if err != nil {
-		return "", false, err
-	}
-	id, _, known := pastEpisode(past, alert)
-	return id, known, nil
+	return earliest(starts)
 }
 
-func (e *Engine) endEpisodes(ctx context.Context, id, source string, ends []ending) error {
+func (e *Engine) endEpisodes(ctx context.Context, id string, box *mail, ends []ending) error {
 	var gone []string
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		var f incident.AlertsEnded
@@ -258,10 +283,13 @@ func (e *Engine) endEpisodes(ctx context.Context, id, source string, ends []endi
 		if len(f.Alerts) == 0 {
 			return draft{}, nil
 		}
-		return facts(source, f), nil
+		return facts(box.source, f), nil
 	})
+	if errors.Is(r.err, incident.ErrCompacted) { // removed meanwhile: nobody is left to be told
+		r.err = nil
+	}
 	if r.err == nil {
-		e.index.ended(gone)
+		e.index.ended(gone, box.target.Name)
 	}
 	return r.err
 }

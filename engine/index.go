@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,15 +13,18 @@ type index struct {
 	mu       sync.RWMutex
 	open     map[string]string            // target -> id of its open incident
 	states   map[string]incident.Incident // open incidents by id
-	alerts   map[string]string            // open episode -> incident id
+	alerts   map[string][]place           // open episode -> the open incidents that hold it
 	watchdog map[string]time.Time         // last Watchdog by source
 	delivery map[string]time.Time         // last delivery by source
 	receiver map[string]map[string]bool   // receivers seen by source
 	truncate map[string]bool              // sources whose view was partial
 }
 
+// place is where an episode is: one alert may concern two targets.
+type place struct{ target, incident string }
+
 func (x *index) init() {
-	x.open, x.states, x.alerts = map[string]string{}, map[string]incident.Incident{}, map[string]string{}
+	x.open, x.states, x.alerts = map[string]string{}, map[string]incident.Incident{}, map[string][]place{}
 	x.watchdog, x.delivery = map[string]time.Time{}, map[string]time.Time{}
 	x.receiver, x.truncate = map[string]map[string]bool{}, map[string]bool{}
 }
@@ -34,12 +38,25 @@ func (x *index) learn(i incident.Incident) {
 			delete(x.open, i.Target)
 		}
 		delete(x.states, i.ID)
+		for alert := range i.Episodes {
+			x.leave(alert, i.Target)
+		}
 		return
 	}
 	if known, ok := x.states[i.ID]; ok && known.Version > i.Version {
 		return
 	}
 	x.open[i.Target], x.states[i.ID] = i.ID, i
+}
+
+func openEpisodes(i incident.Incident) []incident.Seen {
+	var open []incident.Seen
+	for id, ep := range i.Episodes {
+		if ep.Open() {
+			open = append(open, incident.Seen{ID: id})
+		}
+	}
+	return open
 }
 
 func (x *index) openFor(target string) (string, bool) {
@@ -60,27 +77,59 @@ func (x *index) openIncidents() []incident.Incident {
 	return all
 }
 
-func (x *index) knows(alerts []incident.Seen, id string) {
+func (x *index) knows(alerts []incident.Seen, target, id string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.open[target] != id {
+		return // it has ended meanwhile
+	}
 	for _, a := range alerts {
-		x.alerts[a.ID] = id
+		if !slices.Contains(x.alerts[a.ID], place{target, id}) {
+			x.leave(a.ID, target)
+			x.alerts[a.ID] = append(x.alerts[a.ID], place{target, id})
+		}
 	}
 }
 
-func (x *index) incidentOf(alert string) (string, bool) {
+// incidentOf is the target's open incident that holds an alert.
+func (x *index) incidentOf(alert, target string) (string, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	id, ok := x.alerts[alert]
-	return id, ok
+	for _, p := range x.alerts[alert] {
+		if p.target == target {
+			return p.incident, true
+		}
+	}
+	return "", false
 }
 
-func (x *index) ended(alerts []string) {
+// targetsOf are the targets with an open incident that holds an alert.
+func (x *index) targetsOf(alert string) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var targets []string
+	for _, p := range x.alerts[alert] {
+		targets = append(targets, p.target)
+	}
+	return targets
+}
+
+func (x *index) ended(alerts []string, target string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, a := range alerts {
-		delete(x.alerts, a)
+		x.leave(a, target)
 	}
+}
+
+// leave forgets the place of an alert. The caller holds the lock.
+func (x *index) leave(alert, target string) {
+	left := slices.DeleteFunc(slices.Clone(x.alerts[alert]), func(p place) bool { return p.target == target })
+	if len(left) == 0 {
+		delete(x.alerts, alert)
+		return
+	}
+	x.alerts[alert] = left
 }
 
 func (x *index) heard(source, receiver string, at time.Time, truncated bool) {

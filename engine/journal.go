@@ -40,7 +40,8 @@ type journal[S any] struct {
 	now     func() time.Time
 	config  func() string
 	hook    func(point string)
-	keep    int // closed streams kept in memory
+	live    func(S) bool // nil: all are
+	keep    int          // closed streams kept in memory
 
 	mu      sync.Mutex
 	streams map[string]*stream[S]
@@ -139,7 +140,10 @@ func (j *journal[S]) commit(name string, st *stream[S], batch []*wish[S]) (rest 
 	ctx, cancel := context.WithTimeout(context.Background(), commitPatience)
 	defer cancel()
 	for tries := 0; ; tries++ {
-		state, err := j.current(ctx, name, st)
+		state, fresh, err := j.current(ctx, name, st)
+		if fresh && j.live != nil && !j.live(state) {
+			j.retire(name) // looked up once: it must not stay for ever
+		}
 		if err != nil {
 			answer(batch, recorded[S]{err: err})
 			return nil
@@ -214,19 +218,19 @@ func answer[S any](batch []*wish[S], r recorded[S]) {
 	}
 }
 
-func (j *journal[S]) current(ctx context.Context, name string, st *stream[S]) (S, error) {
+// current is the newest state that is known; fresh says that it was read just now.
+func (j *journal[S]) current(ctx context.Context, name string, st *stream[S]) (state S, fresh bool, err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.loaded {
-		return st.state, nil
+		return st.state, false, nil
 	}
 	events, err := j.store.Load(ctx, name)
 	if err != nil {
-		var zero S
-		return zero, fmt.Errorf("load %s: %w", name, err)
+		return state, true, fmt.Errorf("load %s: %w", name, err)
 	}
 	st.state, st.loaded = j.replay(events), true
-	return st.state, nil
+	return st.state, true, nil
 }
 
 func (j *journal[S]) forget(st *stream[S]) {
@@ -252,14 +256,15 @@ func (j *journal[S]) retire(name string) {
 	for len(j.idle) > j.keep {
 		oldest := j.idle[0]
 		j.idle = j.idle[1:]
-		if st := j.streams[oldest]; st != nil && st.quiet() {
+		if st := j.streams[oldest]; st != nil && j.rests(st) {
 			delete(j.streams, oldest)
 		}
 	}
 }
 
-func (st *stream[S]) quiet() bool {
+// rests says whether nobody waits for the stream and nothing is to be done for it.
+func (j *journal[S]) rests(st *stream[S]) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return !st.busy && len(st.waiting) == 0
+	return !st.busy && len(st.waiting) == 0 && (j.live == nil || !j.live(st.state))
 }

@@ -195,9 +195,14 @@ func (e *Engine) request(ctx context.Context, p Person, target string, f inciden
 			}
 			return f, nil
 		})
+		if errors.Is(err, errMoved) {
+			if i, lerr := e.incidents.load(ctx, incidentStream(id)); lerr == nil {
+				e.index.learn(i)
+			}
+		}
 		return id, err
 	}
-	past, err := e.pastIncidents(ctx, target)
+	past, err := e.pastIncidents(ctx, target, e.now()) // only the numbers count
 	if err != nil {
 		return "", err
 	}

@@ -68,6 +68,7 @@ type mail struct {
 	order  []*letter          // as the rules stand in their files
 	ended  []ending
 	source string
+	listed bool // Alertmanager's API shows these alerts active
 }
 
 type letter struct {
@@ -86,13 +87,14 @@ type ending struct {
 
 type sortedMail struct {
 	byTarget map[string]*mail
+	listed   bool
 	decided  []incident.Decision // alerts that reach no incident
 }
 
 // sort says for each alert which rules it matches and which target it chooses.
 func (e *Engine) sort(n Notification) sortedMail {
 	cfg := e.config.Load()
-	s := sortedMail{byTarget: map[string]*mail{}}
+	s := sortedMail{byTarget: map[string]*mail{}, listed: n.listed}
 	for _, d := range n.Alerts {
 		a := d.Alert
 		a.Source, a.ID, a.GroupLabels = n.Source, AlertID(n.Source, a.Labels), n.GroupLabels
@@ -167,13 +169,12 @@ func (s *sortedMail) ending(e *Engine, cfg *Configuration, a incident.Alert) {
 		box := s.of(target, a.Source)
 		box.ended = append(box.ended, ending{incident.AlertEnd{ID: a.ID, EndsAt: a.EndsAt}, a})
 	}
-	if id, known := e.index.incidentOf(a.ID); known {
-		target, _, _ := strings.Cut(id, "\x00")
+	for _, target := range e.index.targetsOf(a.ID) { // also when no rule matches it any more
 		if !seen[target] {
+			seen[target] = true
 			box := s.of(&plan.Target{Name: target}, a.Source)
 			box.ended = append(box.ended, ending{incident.AlertEnd{ID: a.ID, EndsAt: a.EndsAt}, a})
 		}
-		return
 	}
 	if len(seen) == 0 {
 		s.decided = append(s.decided, decision(a, "unmatched", ""))
@@ -183,7 +184,7 @@ func (s *sortedMail) ending(e *Engine, cfg *Configuration, a incident.Alert) {
 func (s *sortedMail) of(t *plan.Target, source string) *mail {
 	box, ok := s.byTarget[t.Name]
 	if !ok {
-		box = &mail{target: t, byRule: map[string]*letter{}, source: source}
+		box = &mail{target: t, byRule: map[string]*letter{}, source: source, listed: s.listed}
 		s.byTarget[t.Name] = box
 	}
 	return box

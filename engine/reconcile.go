@@ -84,7 +84,7 @@ func (e *Engine) reconcileSource(ctx context.Context, source string, late []late
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	now := e.now()
-	n := Notification{Source: source, Receiver: "reconciliation", Status: "firing"}
+	n := Notification{Source: source, Receiver: "reconciliation", Status: "firing", listed: true}
 	firing := map[string]bool{}
 	err := e.eachAlertOf(ctx, e.config.Load(), source, func(a client.GettableAlert) {
 		if !e.ours(source, a) {
@@ -132,10 +132,15 @@ func (e *Engine) reopen(ctx context.Context, source string, late []lateAlert, fi
 		if !firing[l.alert.ID] {
 			continue
 		}
-		id, known, err := e.holderOf(ctx, l.target, l.alert.ID)
-		if err != nil || !known {
+		past, err := e.pastIncidents(ctx, l.target, l.alert.StartsAt)
+		if err != nil {
 			return err
 		}
+		holder, _, known := pastEpisode(past, l.alert)
+		if !known || holder.Phase == incident.Cancelled { // then it is delivered like a new one
+			continue
+		}
+		id := holder.ID
 		r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 			j, joined := joinedRule(i, l.rule)
 			if ep := i.Episodes[l.alert.ID]; !joined || ep.Open() {
