@@ -44,12 +44,12 @@ func killedInTheMiddle(w *world) {
 func diskFull(w *world) {
 	dir := filepath.Join(w.Dir, "disk")
 	require.NoError(w.t, os.Mkdir(dir, 0o700))
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); errors.Is(err, unix.EPERM) {
+	err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m")
+	if errors.Is(err, unix.EPERM) {
 		w.t.Log("a file system of its own needs root: FileSizeLimit shows the same without")
 		return
-	} else {
-		require.NoError(w.t, err)
 	}
+	require.NoError(w.t, err)
 	defer func() {
 		w.Astern.Stop()
 		require.NoError(w.t, unix.Unmount(dir, unix.MNT_DETACH))
