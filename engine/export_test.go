@@ -18,3 +18,12 @@ func (e *Engine) LookUpLate(ctx context.Context) error {
 		}
 	}
 }
+
+// Remembered counts the histories and episodes that are kept in memory.
+func (e *Engine) Remembered() int {
+	e.incidents.mu.Lock()
+	defer e.incidents.mu.Unlock()
+	e.index.mu.RLock()
+	defer e.index.mu.RUnlock()
+	return len(e.incidents.streams) + len(e.index.alerts) + len(e.index.states)
+}
