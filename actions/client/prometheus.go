@@ -22,7 +22,7 @@ var (
 	// ErrSeveral: the query answered with more than one series.
 	ErrSeveral = errors.New("more than one series")
 	// ErrNoLookback: the server does not heed lookback_delta, so that old samples would pass for fresh ones.
-	ErrNoLookback = errors.New("the server ignores lookback_delta: it cannot prove that a sample is fresh (Prometheus 2.38 or newer can)")
+	ErrNoLookback = errors.New("the server ignores lookback_delta: it cannot prove that a sample is fresh (Prometheus 2.43 or newer can)")
 	// ErrPartial: the server answered with a warning; something may be missing.
 	ErrPartial = errors.New("the answer came with a warning")
 )
