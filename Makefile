@@ -34,7 +34,10 @@ e2e: neighbours ## Run the end-to-end tests: real alerts, real traffic
 	$(TEST) -shuffle=on -tags e2e -run '^TestE2E' -parallel 5 -timeout 20m ./cmd/astern/...
 
 crash: ## Kill the process at random moments, 1,000 times, and look what is lost or doubled
+	@mkdir -p $(BIN) && rm -f $(BIN)/figures
+	ASTERN_CRASH_KILLS=$${ASTERN_CRASH_KILLS:-1000} ASTERN_FIGURES=$(CURDIR)/$(BIN)/figures \
 	$(TEST) -shuffle=on -tags crash -run '^TestCrash' -timeout 30m ./...
+	@cat $(BIN)/figures
 	$(TEST) -run '^TestModel$$' -timeout 10m ./engine/incident -rapid.checks=20000
 
 race: ## Run the engine's and the web's tests with the race detector (needs a C compiler)
@@ -54,7 +57,9 @@ generate: ## Write what is generated: docs/actions.md and the like
 	go generate ./...
 
 bench: ## Measure, and print lines "ratio NAME VALUE"
-	@set -o pipefail; go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./engine/... | grep -E "^(ratio|p50|p99|Benchmark|ok|FAIL|panic|---)"
+	@go build -trimpath -ldflags "-s -w" -o $(BIN)/astern ./cmd/astern && go build -o $(BIN)/bench ./tools/bench
+	@$(BIN)/bench
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./engine/... | grep -E "^(ratio|p50|p99|Benchmark|ok|FAIL|panic|---)"
 
 neighbours: ## Find or make Prometheus, Alertmanager and HAProxy
 	@go run ./tools/neighbours/get prometheus alertmanager haproxy > /dev/null

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -129,7 +130,17 @@ func TestCrashNeverBothInOneSlot(t *testing.T) {
 		r.advance(25 * time.Hour)
 	}
 	require.Len(t, r.world.did(), 2*2*slotRaces)
-	fmt.Printf("figure slot: %d races of two incidents for one slot, never both; they won %v\n", slotRaces, wins)
+	figure("slot: %d races of two incidents for one slot, never both; they won %v", slotRaces, wins)
+}
+
+// figure prints what was measured, and adds it to the file that ASTERN_FIGURES names.
+func figure(format string, args ...any) {
+	line := fmt.Sprintf(format, args...) + "\n"
+	fmt.Print("figure " + line)
+	if f, err := os.OpenFile(os.Getenv("ASTERN_FIGURES"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+		fmt.Fprint(f, line)
+		f.Close()
+	}
 }
 
 // rendezvous lets those that meet go on together; those that come later pass.
@@ -194,7 +205,7 @@ func TestCrashNoStepStartsAfterStop(t *testing.T) {
 		r.mu.Unlock()
 	}
 	require.Greater(t, cut, stopWords/4, "too few of the words came while anything was under way")
-	fmt.Printf("figure stop: %d words, %d of them while procedures were under way: no step began after one\n", stopWords, cut)
+	figure("stop: %d words, %d of them while procedures were under way: no step began after one", stopWords, cut)
 }
 
 // longProcedure has so many steps that most words come in the middle of it.

@@ -43,6 +43,7 @@ var rooms = map[string][]string{
 	"cmd/astern":         {"engine", "engine/*", "rules", "rules/*", "actions", "actions/*", "web"},
 
 	"tools/neighbours": {},
+	"tools/bench":      {"engine", "engine/*", "rules", "rules/*", "actions", "actions/*", "web"},
 	"tools/*":          {"tools/*", "actions", "actions/all", "rules/expr", "engine/incident"},
 	"examples/*":       {"examples/*", "tools/neighbours", "actions/slack/slacktest"},
 }
