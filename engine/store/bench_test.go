@@ -33,7 +33,7 @@ func BenchmarkAccept(b *testing.B) {
 			if writers != 64 {
 				name = fmt.Sprintf("-%d", writers)
 			}
-			fmt.Printf("\nratio accept-group-vs-single-commit%s %.2f\n", name, single.Seconds()/group.Seconds())
+			fmt.Printf("\nratio append-group-vs-single-commit%s %.2f\n", name, single.Seconds()/group.Seconds())
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"astern.dev/astern/engine/incident"
 )
@@ -39,11 +40,15 @@ func (s *SQLite) deliver(ctx context.Context, d incident.Delivery) error {
 	})
 }
 
+// pruneEvery is how often the ledger is held to its age: looking costs more than a line.
+const pruneEvery = time.Minute
+
 // prune holds the ledger to its bounds. Lines come in about the order of their times, so that only the oldest are looked at.
 func (w *writer) prune() error {
 	_, err := w.exec(`DELETE FROM deliveries WHERE id <= (SELECT max(id) FROM deliveries) - ?`, w.opts.LedgerRows)
-	if err == nil {
-		_, err = w.exec(`DELETE FROM deliveries WHERE id < (SELECT min(id) FROM deliveries) + 1000 AND at < ?`, w.now().Add(-w.opts.LedgerAge).UnixNano())
+	if now := w.now(); err == nil && now.Sub(w.aged) >= pruneEvery {
+		w.aged = now
+		_, err = w.exec(`DELETE FROM deliveries WHERE id < (SELECT min(id) FROM deliveries) + 1000 AND at < ?`, now.Add(-w.opts.LedgerAge).UnixNano())
 	}
 	if err != nil {
 		return fmt.Errorf("bound the ledger: %w", err)

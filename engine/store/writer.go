@@ -21,6 +21,7 @@ type writer struct {
 	// batch is what the running transaction adds, and own what the running job adds to that.
 	batch, own effects
 	commits    atomic.Int64
+	aged       time.Time // when the ledger was last held to its age
 }
 
 // tip is the end of a history.
