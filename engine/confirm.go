@@ -9,6 +9,7 @@ import (
 
 	"astern.dev/astern/actions/client"
 	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
 	"astern.dev/astern/rules"
 )
 
@@ -128,26 +129,35 @@ func (e *Engine) askHealth(ctx context.Context, inc incident.Incident) (incident
 	seen := incident.HealthSeen{Good: true}
 	prometheus, err := connection[*client.Prometheus](q.cfg, q.target.Connections, "prometheus", "")
 	for n, query := range q.target.Healthy.Queries {
-		f := pass("health", "S23", "query %d holds", n+1)
-		s, why := unknown, ""
-		if err != nil {
-			why = err.Error()
-		} else if text, rerr := query.Render(q.vars); rerr != nil {
-			why = rerr.Error()
-		} else {
-			s, why = askNow(ctx, prometheus, text, q.now, func(v float64) (bool, error) { return query.Holds(v, q.vars) })
-		}
-		switch s {
-		case unknown:
-			f = *finding("health", "S23", incident.Hold, "query %d: unknown: %s", n+1, why)
-			f.Unknown = true
-		case holdsNot:
-			f = *finding("health", "S23", incident.Wait, "query %d does not hold yet: %s", n+1, why)
+		s, why := unknown, fmt.Sprint(err)
+		if err == nil {
+			s, why = q.askOf(ctx, prometheus, query)
 		}
 		seen.Good = seen.Good && s == holds
-		seen.Findings = append(seen.Findings, f)
+		seen.Findings = append(seen.Findings, healthFinding(n+1, s, why))
 	}
 	return seen, nil
+}
+
+// askOf asks one of the target's own queries.
+func (q question) askOf(ctx context.Context, p *client.Prometheus, query plan.HealthQuery) (signal, string) {
+	text, err := query.Render(q.vars)
+	if err != nil {
+		return unknown, err.Error()
+	}
+	return askNow(ctx, p, text, q.now, func(v float64) (bool, error) { return query.Holds(v, q.vars) })
+}
+
+func healthFinding(n int, s signal, why string) incident.Finding {
+	switch s {
+	case unknown:
+		f := finding("health", "S23", incident.Hold, "query %d: unknown: %s", n, why)
+		f.Unknown = true
+		return *f
+	case holdsNot:
+		return *finding("health", "S23", incident.Wait, "query %d does not hold yet: %s", n, why)
+	}
+	return pass("health", "S23", "query %d holds", n)
 }
 
 // freshness is how old a sample of an instant question may be.

@@ -64,7 +64,7 @@ func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]i
 		j, joined := joinedRule(i, l.rule.Name)
 		for _, a := range l.alerts {
 			switch ep, seen := i.Episodes[a.ID]; {
-			case !seen, !ep.Open() && a.StartsAt.After(ep.EndedAt), ep.Open() && !(joined && contains(ep.Rules, l.rule.Name)):
+			case !seen, !ep.Open() && a.StartsAt.After(ep.EndedAt), ep.Open() && (!joined || !contains(ep.Rules, l.rule.Name)):
 				fresh = append(fresh, a)
 			case ep.Open():
 				known = append(known, a)
@@ -198,7 +198,8 @@ func (e *Engine) pastIncidents(ctx context.Context, target string, since time.Ti
 // a new one, even when nobody told that the old one resolved.
 func pastEpisode(past []incident.Incident, a incident.Seen) (incident.Incident, incident.Episode, bool) {
 	for _, i := range past {
-		if ep, known := i.Episodes[a.ID]; known && !(i.Phase.Final() && a.StartsAt.After(i.EndedAt)) {
+		after := i.Phase.Final() && a.StartsAt.After(i.EndedAt)
+		if ep, known := i.Episodes[a.ID]; known && !after {
 			return i, ep, true
 		}
 	}

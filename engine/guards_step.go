@@ -102,7 +102,7 @@ func (e *Engine) guardSilenced(ctx context.Context, q stepQuestion) incident.Fin
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for source, ours := range openBySource(q.inc) {
+	for source, ours := range alertsBySource(q.inc) {
 		var muted *incident.Finding
 		err := e.eachAlertOf(ctx, q.cfg, source, func(a client.GettableAlert) {
 			if muted == nil && len(a.Status.SilencedBy)+len(a.Status.InhibitedBy) > 0 && ours[AlertID(source, a.Labels)] {
@@ -128,8 +128,9 @@ func mutedBy(a client.GettableAlert) *incident.Finding {
 	return finding("silenced", "S33", incident.Hold, "%s is inhibited by another alert", a.Labels["alertname"])
 }
 
-// openBySource are the alerts whose silence counts, by the sender they came from.
-func openBySource(i incident.Incident) map[string]map[string]bool {
+// alertsBySource are the alerts whose silence counts, by the sender they came from. Those that resolved count too: one that
+// fires again while it is silenced sends nothing.
+func alertsBySource(i incident.Incident) map[string]map[string]bool {
 	sources := map[string]map[string]bool{}
 	for id, ep := range i.Episodes {
 		if sources[ep.Source] == nil {

@@ -66,7 +66,7 @@ func (e *Engine) ceiling(t *plan.Target) incident.Mode {
 		mode = s.DefaultMode
 	}
 	if t.Mode != "" {
-		mode = incident.Lowest(mode, incident.Mode(t.Mode))
+		mode = incident.Lowest(mode, t.Mode)
 	}
 	if e.anonymous || !e.armed() {
 		mode = incident.Observe

@@ -69,8 +69,7 @@ func TestAJudgementUnderAnotherConfigurationIsDropped(t *testing.T) {
 		"disarm": func(r *rig) { require.NoError(r.t, r.engine.Disarm(r.t.Context(), sre, "no")) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			var r *rig
-			r = newRig(t, func(r *rig) {
+			r := newRig(t, func(r *rig) {
 				r.hook = func(at string) {
 					if at == "judged" && change != nil {
 						do := change

@@ -164,6 +164,9 @@ func (e *Engine) sameGround(cfg *Configuration, target string, f incident.Judged
 
 func (e *Engine) performHealth(ctx context.Context, inc incident.Incident, c incident.AskHealth) error {
 	f, err := e.askHealth(ctx, inc)
+	if err == nil {
+		err = ctx.Err() // a question cut short by the end of the program is no answer
+	}
 	if err != nil {
 		return err
 	}

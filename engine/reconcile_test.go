@@ -12,7 +12,7 @@ import (
 func TestALostDeliveryIsFoundByReconciliation(t *testing.T) {
 	r := newRig(t).ready()
 	r.deliver(notification("firing", labels("Nothing", "api"), r.now())) // the receiver's name is known from any delivery
-	r.world.list(labels("Hole", "api"), r.now())                        // fires, and its webhook never came
+	r.world.list(labels("Hole", "api"), r.now())                         // fires, and its webhook never came
 	r.engine.ReconcileNow(t.Context())
 	r.advance(20 * time.Second)
 	r.phase("api", incident.Verifying)

@@ -160,6 +160,7 @@ func (e *Engine) run(ctx context.Context, q stepQuestion, token int64) error {
 		e.running.Store(incidentStream(q.inc.ID), cancel)
 		defer e.running.Delete(incidentStream(q.inc.ID))
 	}
+	defer e.progress.Delete(incidentStream(q.inc.ID))
 	result, err := safely(func() (actions.Result, error) { return q.action.Run(runCtx, env) })
 	e.hook("step-ran")
 	if ctx.Err() != nil { // shutting down: the next start asks the world

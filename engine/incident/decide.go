@@ -62,7 +62,7 @@ func (c Settle) Key() string      { return fmt.Sprintf("step/%d/settle/%d", c.St
 func (c RepairStep) Key() string  { return fmt.Sprintf("step/%d/repair", c.Step) }
 func (c Mark) Key() string        { return "mark" }
 func (c AskHealth) Key() string   { return "health/" + c.At.UTC().Format(time.RFC3339Nano) }
-func (c End) Key() string         { return "end" }
+func (c End) Key() string         { return "end/" + string(c.Phase) }
 func (c Owe) Key() string         { return fmt.Sprintf("owe/%d", c.Story) }
 func (c Send) Key() string        { return fmt.Sprintf("send/%s/%d", c.Notice, c.Story) }
 func (c CallOverdue) Key() string { return "overdue/" + c.Notice }
