@@ -32,6 +32,7 @@ type world struct {
 	onRun    func(step string)
 	onAlerts func() // asked when Alertmanager's list is read
 	onVerify func(step string) error
+	until    string // the step that runs until its context ends
 }
 
 func (w *world) set(query, value string) {
@@ -73,6 +74,14 @@ func (w *world) silence(l map[string]string) {
 	defer w.mu.Unlock()
 	a := w.alerts[fmt.Sprint(l)]
 	a.Status.State, a.Status.SilencedBy = "suppressed", []string{"s-1"}
+	w.alerts[fmt.Sprint(l)] = a
+}
+
+func (w *world) inhibit(l map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a := w.alerts[fmt.Sprint(l)]
+	a.Status.State, a.Status.InhibitedBy = "suppressed", []string{"other"}
 	w.alerts[fmt.Sprint(l)] = a
 }
 
@@ -185,8 +194,12 @@ func (m *move) Plan(context.Context, actions.Env) (actions.Change, error) {
 // base leaves out what the plan's own steps change: the part of the state after the slash.
 func base(state string) string { b, _, _ := strings.Cut(state, "/"); return b }
 
-func (m *move) Run(_ context.Context, env actions.Env) (actions.Result, error) {
+func (m *move) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
 	step := env.Key[strings.LastIndexByte(env.Key, '/')+1:]
+	if step == m.world.until {
+		<-ctx.Done()
+		return actions.Result{}, ctx.Err()
+	}
 	if m.world.onRun != nil {
 		m.world.onRun(step)
 	}
