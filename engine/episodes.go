@@ -64,10 +64,10 @@ func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]i
 		j, joined := joinedRule(i, l.rule.Name)
 		for _, a := range l.alerts {
 			switch ep, seen := i.Episodes[a.ID]; {
-			case !seen, !ep.Open() && a.StartsAt.After(ep.EndedAt), ep.Open() && (!joined || !contains(ep.Rules, l.rule.Name)):
-				fresh = append(fresh, a)
-			case ep.Open():
+			case seen && ep.Open() && joined && contains(ep.Rules, l.rule.Name):
 				known = append(known, a)
+			case !seen || ep.Open() || a.StartsAt.After(ep.EndedAt):
+				fresh = append(fresh, a)
 			default:
 				late = append(late, a)
 			}

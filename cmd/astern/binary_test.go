@@ -24,7 +24,7 @@ func TestTheBinaryIsStaticAndWithoutC(t *testing.T) {
 
 	file, err := elf.Open(binary)
 	require.NoError(t, err)
-	defer file.Close()
+	defer func() { require.NoError(t, file.Close()) }()
 	for _, p := range file.Progs {
 		require.NotEqual(t, elf.PT_INTERP, p.Type, "the binary asks for a dynamic linker")
 		require.NotEqual(t, elf.PT_DYNAMIC, p.Type, "the binary is linked dynamically")

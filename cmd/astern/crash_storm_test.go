@@ -89,7 +89,7 @@ func (r *crashRun) amidStorm(ctx context.Context) error {
 func (r *crashRun) auditStorm(t *testing.T) {
 	s, err := store.OpenSQLite(t.Context(), filepath.Join(r.dir, "astern.db"), store.Options{})
 	require.NoError(t, err)
-	defer s.Close()
+	defer func() { require.NoError(t, s.Close()) }()
 	for _, target := range r.targets {
 		heads, err := s.Heads(t.Context(), incident.HeadFilter{Target: target})
 		require.NoError(t, err)

@@ -265,7 +265,7 @@ func (r *crashRun) audit(t *testing.T) crashSums {
 	ctx := t.Context()
 	s, err := store.OpenSQLite(ctx, filepath.Join(r.dir, "astern.db"), store.Options{})
 	require.NoError(t, err)
-	defer s.Close()
+	defer func() { require.NoError(t, s.Close()) }()
 	lines, err := s.Deliveries(ctx, 1<<20)
 	require.NoError(t, err)
 	ledger := map[string]bool{}

@@ -81,7 +81,7 @@ func serve(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	defer s.close()
-	listener, err := net.Listen("tcp", f.listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", f.listen, err)
 	}

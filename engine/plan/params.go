@@ -111,7 +111,7 @@ func (b binding) template(p *param) {
 		t.CheckLate()
 	}
 	if placeOf(p.typ) == asPromQL {
-		t.CheckPromQL()
+		_ = t.CheckPromQL() // reported to the file, as all mistakes are
 	}
 	if !p.accepts(t.Kind()) {
 		p.node.Report("param/kind", p.says(fmt.Sprintf("takes %s, this gives %s", kindName(p.typ), t.Kind())), kindHint(t.Kind(), p.typ))

@@ -217,8 +217,8 @@ func FuzzLoad(f *testing.F) {
 		if problems.Err() != nil {
 			return
 		}
-		b.Check([]RuleRef{{Name: "r", Do: "rollback"}})
-		b.CheckConnections(nil)
+		_ = b.Check([]RuleRef{{Name: "r", Do: "rollback"}})
+		_ = b.CheckConnections(nil)
 		for _, target := range b.Targets() {
 			p, err := b.Render(Input{Target: target, Procedure: "rollback", Now: testNow})
 			if err == nil {
