@@ -27,6 +27,7 @@ type Engine struct {
 	anonymous bool
 	stopFile  string
 	hook      func(point string)
+	grace     time.Duration // how long an action may outstay its deadline
 
 	incidents    *journal[incident.Incident]
 	targets      *journal[incident.TargetHistory]
@@ -94,7 +95,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		store: o.Store, log: o.Log, now: func() time.Time { return o.Now().UTC().Round(0) }, registry: o.Registry,
-		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook,
+		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook, grace: 10 * time.Second,
 		late: make(chan lateAlert, 1024), partial: make(chan string, 64),
 	}
 	if e.hook == nil {

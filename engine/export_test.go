@@ -27,3 +27,6 @@ func (e *Engine) Remembered() int {
 	defer e.index.mu.RUnlock()
 	return len(e.incidents.streams) + len(e.index.alerts) + len(e.index.states)
 }
+
+// Impatient takes the grace from actions that outstay their deadline.
+func (e *Engine) Impatient() { e.grace = 0 }

@@ -38,14 +38,14 @@ func TestS7AWindowThatIsNoMultipleIsProvenWhole(t *testing.T) {
 	r := newRig(t, func(r *rig) { r.files.rules = replace(r.files.rules, "for: 5m", "for: 40s") }).ready()
 	began := r.now()
 	r.world.values[`errors{service="api"}`] = func(at time.Time) string {
-		if at.Before(began.Add(5 * time.Second)) {
+		if after := at.Sub(began); after < 5*time.Second || after > 12*time.Second && after < 15*time.Second {
 			return "0.001"
 		}
 		return "0.03"
 	}
 	r.fire("Errors", "api")
 	r.advance(40 * time.Second)
-	require.Empty(t, r.world.did(), "its first seconds do not confirm it")
+	require.Empty(t, r.world.did(), "its first seconds do not confirm it, nor does a dip of three")
 	r.advance(30 * time.Second)
 	require.Len(t, r.world.did(), 2)
 }
@@ -260,4 +260,32 @@ func TestS12ABegunIncidentGoesNowhereElse(t *testing.T) {
 	r.settle()
 	i := r.phase("api", incident.Superseded)
 	require.Contains(t, i.Reason, "it does not go on to v40")
+}
+
+func TestS22AnActionThatHeedsNoDeadlineHangsNothing(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.files.procedures = replace(r.files.procedures, "timeout: 10s\n        retry: {attempts: 3, backoff: 2s}", "timeout: 1s")
+	}).ready()
+	r.engine.Impatient()
+	r.world.deaf = "switch"
+	r.fire("Hole", "api")
+	r.advance(time.Minute)
+	i := r.phase("api", incident.Failed)
+	require.Contains(t, i.Reason, "did not end by its deadline")
+	require.Equal(t, 1, i.Steps[1].Attempt)
+}
+
+func TestS32WhatCannotBeToldForADayIsGivenUp(t *testing.T) {
+	r := newRig(t).ready()
+	r.barks = false
+	for range 1000 {
+		r.world.tellErr = append(r.world.tellErr, errDown)
+	}
+	r.fire("Hole", "api")
+	r.advance(23 * time.Hour)
+	require.False(t, r.incident("api").Notices[0].GivenUp)
+	r.advance(2 * time.Hour)
+	i := r.incident("api")
+	require.True(t, i.Notices[0].GivenUp)
+	require.False(t, incident.Live(i), "nothing is left to be done")
 }

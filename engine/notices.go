@@ -133,7 +133,7 @@ func (e *Engine) send(ctx context.Context, inc incident.Incident, c incident.Sen
 	}
 	var outcome incident.Fact = incident.NoticeTold{ID: c.Notice, Story: c.Story, Ref: result.Ref}
 	if err != nil {
-		outcome = e.noticeErred(c, err)
+		outcome = e.noticeErred(c, n, err)
 	}
 	r := e.incidents.record(ctx, incidentStream(inc.ID), func(incident.Incident) (draft, error) {
 		return facts(byAstern, outcome), nil
@@ -142,7 +142,10 @@ func (e *Engine) send(ctx context.Context, inc incident.Incident, c incident.Sen
 	return r.err
 }
 
-func (e *Engine) noticeErred(c incident.Send, err error) incident.Fact {
+// lostAfter is how long a message is tried before it is given up: who was to be told of it knows of its lateness.
+const lostAfter = 24 * time.Hour
+
+func (e *Engine) noticeErred(c incident.Send, n incident.Notice, err error) incident.Fact {
 	pause := min(time.Duration(1)<<min(c.Attempt-1, 8)*2*time.Second, 5*time.Minute)
 	var asks interface{ RetryAfter() time.Duration }
 	if errors.As(err, &asks) && asks.RetryAfter() > pause {
@@ -150,7 +153,8 @@ func (e *Engine) noticeErred(c incident.Send, err error) incident.Fact {
 	}
 	e.metrics.noticeErrors.Inc()
 	return incident.NoticeErred{
-		ID: c.Notice, Story: c.Story, Error: err.Error(), Permanent: actions.IsPermanent(err), RetryAt: e.now().Add(pause),
+		ID: c.Notice, Story: c.Story, Error: err.Error(), RetryAt: e.now().Add(pause),
+		Permanent: actions.IsPermanent(err) || e.now().Sub(n.BeganAt) > lostAfter,
 	}
 }
 

@@ -161,7 +161,7 @@ func (e *Engine) run(ctx context.Context, q stepQuestion, token int64) error {
 		defer e.running.Delete(incidentStream(q.inc.ID))
 	}
 	defer e.progress.Delete(incidentStream(q.inc.ID))
-	result, err := safely(func() (actions.Result, error) { return q.action.Run(runCtx, env) })
+	result, err := ended(runCtx, e.grace, func() (actions.Result, error) { return q.action.Run(runCtx, env) })
 	e.hook("step-ran")
 	if ctx.Err() != nil { // shutting down: the next start asks the world
 		return ctx.Err()
@@ -192,6 +192,32 @@ func safely[R any](do func() (R, error)) (r R, err error) {
 	return do()
 }
 
+// ended waits for an action until its deadline and a grace: one that does not heed its context hangs nothing (S22). What
+// it still does by itself nobody knows.
+func ended[R any](ctx context.Context, grace time.Duration, do func() (R, error)) (R, error) {
+	type answer struct {
+		result R
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		r, err := safely(do)
+		done <- answer{r, err}
+	}()
+	select {
+	case a := <-done:
+		return a.result, a.err
+	case <-ctx.Done():
+	}
+	select {
+	case a := <-done:
+		return a.result, a.err
+	case <-time.After(grace):
+		var none R
+		return none, actions.Permanent(actions.Doubtful(fmt.Errorf("it did not end by its deadline: %w", ctx.Err())))
+	}
+}
+
 const verifyPatience = 20 * time.Second
 
 // verified asks the action whether its effect is there; an action that cannot tell is believed.
@@ -202,7 +228,7 @@ func (e *Engine) verified(ctx context.Context, q stepQuestion, env actions.Env) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, verifyPatience)
 	defer cancel()
-	_, err := safely(func() (struct{}, error) { return struct{}{}, v.Verify(ctx, env) })
+	_, err := ended(ctx, e.grace, func() (struct{}, error) { return struct{}{}, v.Verify(ctx, env) })
 	return err
 }
 
@@ -351,7 +377,7 @@ func (e *Engine) repair(ctx context.Context, inc incident.Incident, c incident.R
 	default:
 		ctx, cancel := context.WithTimeout(ctx, q.step.Timeout)
 		defer cancel()
-		_, err := safely(func() (struct{}, error) {
+		_, err := ended(ctx, e.grace, func() (struct{}, error) {
 			return struct{}{}, repairer.Repair(ctx, e.env(q.cfg, inc, q.target, q.step, q.attempt, token))
 		})
 		if err != nil {
