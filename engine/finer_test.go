@@ -289,3 +289,38 @@ func TestS32WhatCannotBeToldForADayIsGivenUp(t *testing.T) {
 	require.True(t, i.Notices[0].GivenUp)
 	require.False(t, incident.Live(i), "nothing is left to be done")
 }
+
+func TestS4ASecondAttemptFindsItsOwnHalfEffect(t *testing.T) {
+	r := newRig(t).ready()
+	tries := 0
+	r.world.onRun = func(step string) {
+		if step != "switch" {
+			return
+		}
+		r.world.mu.Lock()
+		defer r.world.mu.Unlock()
+		if tries++; tries == 1 {
+			r.world.state, r.world.fail["switch"] = "half", []error{errDown}
+			return
+		}
+		r.world.state = "green"
+	}
+	r.fire("Hole", "api")
+	r.advance(time.Minute)
+	r.phase("api", incident.Verifying)
+	require.Equal(t, 2, tries)
+}
+
+func TestS4AWorldThatCannotBeReadHolds(t *testing.T) {
+	r := newRig(t).ready()
+	r.world.onRun = func(step string) {
+		if step == "look" {
+			r.world.mu.Lock()
+			r.world.planErr = errDown
+			r.world.mu.Unlock()
+		}
+	}
+	r.fire("Hole", "api")
+	r.advance(20 * time.Second)
+	held(t, r, "unchanged", "cannot be read")
+}

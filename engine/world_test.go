@@ -32,6 +32,7 @@ type world struct {
 	onRun    func(step string)
 	onAlerts func() // asked when Alertmanager's list is read
 	onVerify func(step string) error
+	planErr  error  // what a look at the world comes to
 	until    string // the step that runs until its context ends
 	deaf     string // the step that heeds no context
 }
@@ -189,6 +190,9 @@ func (m *move) Validate() error {
 func (m *move) Plan(context.Context, actions.Env) (actions.Change, error) {
 	m.world.mu.Lock()
 	defer m.world.mu.Unlock()
+	if m.world.planErr != nil {
+		return actions.Change{}, m.world.planErr
+	}
 	return actions.Change{Changes: !m.Look, Summary: m.world.state + " -> " + m.To, Found: base(m.world.state)}, nil
 }
 
