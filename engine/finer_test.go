@@ -324,3 +324,21 @@ func TestS4AWorldThatCannotBeReadHolds(t *testing.T) {
 	r.advance(20 * time.Second)
 	held(t, r, "unchanged", "cannot be read")
 }
+
+func TestS9WhoFindsTheSlotTakenWaits(t *testing.T) {
+	r := newRig(t).ready()
+	r.releases("web")
+	var met incident.Incident
+	r.world.onRun = func(step string) {
+		if step == "drain" && met.ID == "" {
+			r.engine.Perform(t.Context(), "incident/web-1", incident.ProcedureLane)
+			met = r.incident("web")
+		}
+	}
+	r.fire("Hole", "api")
+	r.fire("Hole", "web")
+	r.advance(15 * time.Second)
+	require.Equal(t, incident.Held, met.Phase)
+	require.Contains(t, met.Reason, "no free place in slot/environment/production: held by incident/api-1")
+	require.False(t, met.Touched)
+}
