@@ -32,7 +32,7 @@ func program(args []string) int {
 		return code
 	case "signal":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+		hang()
 	case "tell":
 		return tell(args[1:])
 	case "flood":
@@ -44,7 +44,7 @@ func program(args []string) int {
 			fmt.Println(strings.Split(os.Getenv("SECRET"), "\n")[0])
 		}
 	case "hang":
-		select {}
+		hang()
 	case "stubborn", "stubborn-child":
 		return stubborn(dir, args[0])
 	case "leave-child":
@@ -106,12 +106,12 @@ func stubborn(dir, as string) int {
 		if child.Start() != nil {
 			return 97
 		}
-		select {}
+		hang()
 	}
 	if os.WriteFile(filepath.Join(dir, "ready"), []byte("."), 0) != nil {
 		return 96
 	}
-	select {}
+	hang()
 }
 
 // leaveChild ends with success while a child keeps its output open.
@@ -135,4 +135,11 @@ func writeArgs(dir string, args []string) int {
 		}
 	}
 	return 0
+}
+
+// hang never returns. An empty select would: the runtime ends a program in which nothing can happen any more.
+func hang() {
+	for {
+		_ = syscall.Pause() // returns after each signal that is handled
+	}
 }
