@@ -112,6 +112,7 @@ func stubborn(dir, as string) int {
 		return 96
 	}
 	hang()
+	return 0
 }
 
 // leaveChild ends with success while a child keeps its output open.
