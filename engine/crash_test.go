@@ -144,6 +144,16 @@ func TestPanicIsNeverRetried(t *testing.T) {
 	require.Equal(t, 1, ran)
 }
 
+func TestAPanicThatNobodyCanSettleIsInDoubt(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.files.targets = replace(r.files.targets, "procedure: two_moves", "procedure: in_the_dark")
+	}).ready()
+	r.world.onRun = func(string) { panic("a bug") }
+	r.fire("Hole", "api")
+	r.advance(time.Minute)
+	r.phase("api", incident.InDoubt)
+}
+
 func TestAbortBetweenSteps(t *testing.T) {
 	r := newRig(t).ready()
 	r.world.onRun = func(step string) {

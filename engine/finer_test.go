@@ -35,19 +35,38 @@ func TestS8ARuleWithoutForSettlesFirst(t *testing.T) {
 }
 
 func TestS7AWindowThatIsNoMultipleIsProvenWhole(t *testing.T) {
-	r := newRig(t, func(r *rig) { r.files.rules = replace(r.files.rules, "for: 5m", "for: 40s") }).ready()
-	began := r.now()
-	r.world.values[`errors{service="api"}`] = func(at time.Time) string {
-		if after := at.Sub(began); after < 5*time.Second || after > 12*time.Second && after < 15*time.Second {
-			return "0.001"
-		}
-		return "0.03"
+	for name, dip := range map[string]struct{ from, to time.Duration }{
+		"its first seconds": {0, 5 * time.Second},
+		"a short dip":       {12 * time.Second, 15 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(r *rig) { r.files.rules = replace(r.files.rules, "for: 5m", "for: 40s") }).ready()
+			began := r.now()
+			r.world.values[`errors{service="api"}`] = func(at time.Time) string {
+				if after := at.Sub(began); after >= dip.from && after < dip.to {
+					return "0.001"
+				}
+				return "0.03"
+			}
+			r.fire("Errors", "api")
+			r.advance(40 * time.Second)
+			require.Empty(t, r.world.did())
+			r.advance(30 * time.Second)
+			require.Len(t, r.world.did(), 2)
+		})
 	}
+}
+
+func TestS7AnUnknownIsAskedAgainBeforePeopleHearOfIt(t *testing.T) {
+	r := newRig(t).ready()
+	r.world.promDown = true
 	r.fire("Errors", "api")
-	r.advance(40 * time.Second)
-	require.Empty(t, r.world.did(), "its first seconds do not confirm it, nor does a dip of three")
-	r.advance(30 * time.Second)
-	require.Len(t, r.world.did(), 2)
+	r.advance(5*time.Minute + 19*time.Second)
+	r.phase("api", incident.Pending)
+	require.Empty(t, r.world.told)
+	r.advance(time.Second)
+	r.phase("api", incident.Held)
+	require.NotEmpty(t, r.world.told)
 }
 
 func TestS14AYoungReleaseFurtherBackAsks(t *testing.T) {

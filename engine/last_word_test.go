@@ -67,6 +67,11 @@ func TestAJudgementUnderAnotherConfigurationIsDropped(t *testing.T) {
 			require.NoError(r.t, r.engine.Reload(r.t.Context(), cfg))
 		},
 		"disarm": func(r *rig) { require.NoError(r.t, r.engine.Disarm(r.t.Context(), sre, "no")) },
+		"another rule": func(r *rig) {
+			f := r.files
+			f.rules = replace(f.rules, "confirm: {waived: no metric can show an exploited hole}", "confirm: [{query: 'errors{service=\"${target.name}\"}', holds: value > 0.9}]")
+			require.NoError(r.t, r.engine.Reload(r.t.Context(), r.configuration(f)))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, func(r *rig) {
@@ -342,24 +347,51 @@ func TestAnInterruptedVerifyIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestShuttingDownWhileVerifyingRepeatsNothing(t *testing.T) {
-	r := newRig(t).ready()
-	ctx, cancel := context.WithCancel(t.Context())
-	r.world.onVerify = func(step string) error {
-		if step == "switch" {
-			cancel()
-			return ctx.Err()
+func TestShuttingDownWhileVerifyingIsNoFailure(t *testing.T) {
+	for _, at := range []string{"look", "switch", "drain"} {
+		t.Run(at, func(t *testing.T) {
+			r := newRig(t, func(r *rig) {
+				r.files.procedures = replace(r.files.procedures, "look: true}\n        timeout: 10s", "look: true}\n        timeout: 10s\n        retry: {attempts: 1}")
+			}).ready()
+			ctx, cancel := context.WithCancel(t.Context())
+			r.world.onVerify = func(step string) error {
+				if step == at {
+					cancel()
+					return ctx.Err()
+				}
+				return nil
+			}
+			r.fire("Hole", "api")
+			r.at = r.at.Add(15 * time.Second)
+			r.engine.Perform(ctx, "incident/api-1", incident.ProcedureLane)
+			r.world.onVerify = nil
+			r.restart()
+			r.advance(time.Minute)
+			r.phase("api", incident.Verifying)
+			require.Equal(t, []string{"api-1/switch=blue", "api-1/drain=drained-green"}, r.world.did(), "S5")
+		})
+	}
+}
+
+func TestALookThatWasCutShortIsTakenAgain(t *testing.T) {
+	crashed, looks := false, 0
+	r := newRig(t, func(r *rig) {
+		r.hook = func(at string) {
+			if at == "step-began" && !crashed {
+				crashed = true
+				panic(crash{at})
+			}
 		}
-		return nil
+	}).ready()
+	r.world.onRun = func(step string) {
+		if step == "look" {
+			looks++
+		}
 	}
 	r.fire("Hole", "api")
-	r.at = r.at.Add(15 * time.Second)
-	r.engine.Perform(ctx, "incident/api-1", incident.ProcedureLane)
-	r.world.onVerify = nil
-	r.restart()
-	r.advance(time.Minute)
+	r.advanceThroughCrash(time.Minute)
 	r.phase("api", incident.Verifying)
-	require.Equal(t, []string{"api-1/switch=blue", "api-1/drain=drained-green"}, r.world.did(), "S5")
+	require.Equal(t, 1, looks, "what was not looked at is not called seen")
 }
 
 func TestARunThatCannotBeVerifiedIsInDoubt(t *testing.T) {
