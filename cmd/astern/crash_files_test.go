@@ -54,6 +54,7 @@ guards:
   settle: "off"
   watchdog: "off"
   destination_healthy: "off"
+  recent_change: "off" # a rollout and its alert are milliseconds apart here, by two processes' clocks
   changing_at_once: 2
   max_per_hour: 1000000
   max_per_day: 1000000

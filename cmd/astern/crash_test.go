@@ -87,6 +87,7 @@ type crashRun struct {
 	begun time.Time
 
 	drivers *errgroup.Group
+	giveUp  context.CancelFunc
 	enough  chan struct{}
 
 	mu    sync.Mutex
@@ -117,8 +118,9 @@ func (r *crashRun) arm(t *testing.T) {
 
 // drive lets the targets fail from now on.
 func (r *crashRun) drive(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
+	r.giveUp = cancel
 	r.drivers, ctx = errgroup.WithContext(ctx)
 	for _, target := range r.targets {
 		r.drivers.Go(func() error { return r.rounds(ctx, target) })
@@ -236,8 +238,14 @@ func (r *crashRun) awaitEnd(ctx context.Context, target string, round int) error
 	}
 }
 
+// patience is how long what was begun may take to come to its end when nothing kills it any more.
+const patience = 3 * time.Minute
+
 // finish waits until the drivers are done and everybody was told of everything.
 func (r *crashRun) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	defer context.AfterFunc(ctx, r.giveUp)()
 	if err := r.drivers.Wait(); err != nil {
 		return err
 	}
