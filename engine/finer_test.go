@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"astern.dev/astern/actions"
 	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/incident"
 )
@@ -360,4 +361,30 @@ func TestS9WhoFindsTheSlotTakenWaits(t *testing.T) {
 	require.Equal(t, incident.Held, met.Phase)
 	require.Contains(t, met.Reason, "no free place in slot/environment/production: held by incident/api-1")
 	require.False(t, met.Touched)
+}
+
+func TestS9NothingIsHeldThatDoesNotChange(t *testing.T) {
+	slots := func(r *rig) int {
+		places, err := r.store.Claims(t.Context(), "slot/", r.now())
+		require.NoError(t, err)
+		return len(places)
+	}
+	silenced := newRig(t).ready()
+	silenced.world.onRun = func(step string) {
+		if step == "switch" {
+			require.Equal(t, 1, slots(silenced))
+			silenced.world.silence(labels("Hole", "api"))
+		}
+	}
+	silenced.fire("Hole", "api")
+	silenced.advance(20 * time.Second)
+	silenced.phase("api", incident.Held)
+	require.Zero(t, slots(silenced), "who is held holds no slot")
+
+	failed := newRig(t).ready()
+	failed.world.fail["drain"] = []error{actions.Permanent(errDown)}
+	failed.fire("Hole", "api")
+	failed.advance(20 * time.Second)
+	failed.phase("api", incident.Failed)
+	require.Zero(t, slots(failed), "who has ended holds no slot")
 }

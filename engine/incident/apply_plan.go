@@ -107,6 +107,7 @@ func patient(retryAt, now, since time.Time, limit time.Duration) time.Time {
 
 func (i *Incident) takeUp(f Judged, j Judgement, e Event) {
 	if f.Plan == nil || !i.mayGo(f, j, e) {
+		i.RetryAt = j.RetryAt // never asked in a circle
 		return
 	}
 	if f.Again && i.Lead == f.Rule && i.committed() && i.Plan.Hash == f.Plan.Hash && !i.Touched {

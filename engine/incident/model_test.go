@@ -133,6 +133,9 @@ func (w *world) checkFirstChange(c incident.Start) {
 }
 
 func (w *world) checkTakenUp() {
+	if w.inc.Approval != nil {
+		require.Equal(w.t, w.inc.Plan.Hash, w.inc.Approval.Plan, "a yes to another plan is none")
+	}
 	if w.inc.Touched {
 		require.NotNil(w.t, w.inc.Approval, "no second automatic procedure (S12)")
 		require.Equal(w.t, w.inc.Plan.Hash, w.inc.Approval.Plan)

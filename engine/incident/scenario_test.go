@@ -167,7 +167,7 @@ func (p *player) build(name string, at time.Time) incident.Fact {
 		return incident.StepSettled{Step: step, Done: p.arg("done", "") == "yes"}
 	case "held":
 		return incident.StepHeld{Step: step, Reason: p.arg("reason", "silenced"), RetryAt: at.Add(p.duration(p.arg("retry", "30s"))),
-			Findings: []incident.Finding{{Verdict: incident.Verdict(p.arg("verdict", "hold")), Reason: p.arg("reason", "silenced")}}}
+			Findings: []incident.Finding{{Guard: "guard", Verdict: incident.Verdict(p.arg("verdict", "hold")), Reason: p.arg("reason", "silenced")}}}
 	case "repaired":
 		return incident.StepRepaired{Step: step}
 	case "marked":
@@ -219,7 +219,7 @@ func (p *player) judged(at time.Time) incident.Fact {
 		Rule: p.arg("rule", "R"), Again: p.arg("again", "") == "yes", OfferedUntil: at.Add(time.Hour), HealthFor: p.duration(p.arg("health", "5m")), HealthPatience: 10 * time.Minute,
 		Judgement: incident.Judgement{
 			Verdict: incident.Verdict(p.arg("verdict", "go")), Mode: incident.Mode(p.arg("mode", "auto")),
-			Reason: p.arg("reason", "because"), RetryAt: at.Add(p.duration(p.arg("retry", "30s"))),
+			Would: incident.Verdict(p.arg("would", "")), Reason: p.arg("reason", "because"), RetryAt: at.Add(p.duration(p.arg("retry", "30s"))),
 		},
 	}
 	if g := p.arg("guard", ""); g != "" {
