@@ -21,6 +21,16 @@ func TestALostResolveMakesNobodyDeaf(t *testing.T) {
 	r.advance(time.Hour) // it resolves, and nobody is told
 	r.fire("Asks", "api")
 	require.Equal(t, 2, r.count("api"), "a start after the incident's end is a new episode")
+
+	require.NoError(t, r.engine.Reject(t.Context(), sre, "api-2", "known too"))
+	r.advance(time.Hour)
+	both := notification("firing", labels("Asks", "api"), r.now())
+	old := labels("Asks", "api")
+	old["pod"] = "one"
+	both.Alerts = append(both.Alerts, notification("firing", old, start).Alerts...)
+	r.deliver(both)
+	require.Equal(t, 3, r.count("api"))
+	require.Len(t, r.incident("api").Episodes, 2, "also beside an alert that fires for long")
 }
 
 func TestAnEndThatWasNoEndIsTakenUpAgain(t *testing.T) {
@@ -148,4 +158,43 @@ func TestWhatIsOverLeavesMemory(t *testing.T) {
 		require.ErrorContains(t, r.engine.Abort(t.Context(), sre, fmt.Sprint("nobody-", n), "x"), "not found")
 	}
 	require.Less(t, r.engine.Remembered(), 300)
+}
+
+func TestEpisodesOfWhatIsOverLeaveMemory(t *testing.T) {
+	r := newRig(t).ready()
+	r.fire("Asks", "api")
+	r.advance(time.Minute)
+	require.Equal(t, 1, r.engine.RememberedEpisodes())
+	require.NoError(t, r.engine.Reject(t.Context(), sre, "api-1", "known"))
+	r.settle()
+	require.Zero(t, r.engine.RememberedEpisodes(), "though nobody told that it resolved")
+}
+
+func TestAnIncidentRememberedAsOpenTooLateShutsNoDoor(t *testing.T) {
+	r := newRig(t).ready()
+	r.fire("Asks", "api")
+	late := r.incident("api")
+	r.advance(time.Minute)
+	require.NoError(t, r.engine.Reject(t.Context(), sre, "api-1", "known"))
+	r.advance(time.Minute)
+	r.engine.Remember(late)
+	r.fire("Asks", "api")
+	require.Equal(t, 2, r.count("api"))
+}
+
+func TestARequestDoesNotTakeOverWhatWasBegun(t *testing.T) {
+	r := newRig(t).ready()
+	r.world.onRun = func(step string) {
+		if step == "switch" {
+			r.world.silence(labels("Hole", "api"))
+		}
+	}
+	r.fire("Hole", "api")
+	r.advance(20 * time.Minute)
+	r.world.list(labels("Hole", "api"), start)
+	r.deliver(notification("firing", labels("Hole", "api"), start))
+	r.advance(2 * time.Minute)
+	r.phase("api", incident.AwaitingApproval)
+	_, err := r.engine.Rollback(t.Context(), sre, "api", "now", "")
+	require.ErrorContains(t, err, "is open for this target already")
 }

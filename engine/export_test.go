@@ -1,6 +1,10 @@
 package engine
 
-import "context"
+import (
+	"context"
+
+	"astern.dev/astern/engine/incident"
+)
 
 // ReconcileNow reads every Alertmanager's API once, as Reconcile does at start and every minute.
 func (e *Engine) ReconcileNow(ctx context.Context) { e.reconcileAll(ctx, true) }
@@ -30,3 +34,13 @@ func (e *Engine) Remembered() int {
 
 // Impatient takes the grace from actions that outstay their deadline.
 func (e *Engine) Impatient() { e.grace = 0 }
+
+// Remember lets the index learn a state, as a late reader of the store does.
+func (e *Engine) Remember(i incident.Incident) { e.index.learn(i) }
+
+// RememberedEpisodes counts the open episodes that are kept in memory.
+func (e *Engine) RememberedEpisodes() int {
+	e.index.mu.RLock()
+	defer e.index.mu.RUnlock()
+	return len(e.index.alerts)
+}

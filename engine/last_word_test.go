@@ -23,6 +23,7 @@ func TestAWordSaidWhileTheWorldIsAskedIsHeard(t *testing.T) {
 		"stop":   {func(r *rig) error { return r.engine.Stop(r.t.Context(), sre, "all", "wait") }, incident.Held},
 		"hold":   {func(r *rig) error { return r.engine.Hold(r.t.Context(), sre, "api", "mine", time.Hour) }, incident.Held},
 		"disarm": {func(r *rig) error { return r.engine.Disarm(r.t.Context(), sre, "no") }, incident.Held},
+		"abort":  {func(r *rig) error { return r.engine.Abort(r.t.Context(), sre, "api-1", "no") }, incident.Cancelled},
 		"deny":   {func(r *rig) error { return r.engine.DenyRelease(r.t.Context(), sre, "api", "v41", "leaked") }, incident.Superseded},
 		"release": {func(r *rig) error {
 			return r.engine.RecordRelease(r.t.Context(), sre, "api", incident.Release{Version: "v43", At: r.now()})
@@ -76,7 +77,7 @@ func TestAJudgementUnderAnotherConfigurationIsDropped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, func(r *rig) {
 				r.hook = func(at string) {
-					if at == "judged" && change != nil {
+					if at == "judged" && change != nil && r.now().Equal(start.Add(15*time.Second)) { // it would act
 						do := change
 						change = nil
 						do(r)

@@ -67,6 +67,12 @@ func (p *player) do(text string) {
 		require.Contains(p.t, p.inc.Reason, rest, p.line)
 	case "story":
 		require.Equal(p.t, rest, strconv.Itoa(p.inc.Story), p.line)
+	case "approval":
+		plan := "-"
+		if a := p.inc.Approval; a != nil {
+			plan = a.Plan
+		}
+		require.Equal(p.t, rest, plan, p.line)
 	case "lead":
 		require.Equal(p.t, rest, p.inc.Lead, p.line)
 	case "step":
