@@ -32,6 +32,9 @@ func ParseFile(name string, data []byte) (*File, Diagnostics) {
 		f.add(Diagnostic{Code: "yaml/syntax", Message: "the file is not UTF-8 text"})
 		return f, f.found
 	}
+	if f.oddBreak() {
+		return f, f.found
+	}
 	if doc := f.parse(data); doc != nil && len(doc.Content) == 1 {
 		f.root.yaml = doc.Content[0]
 		f.strict(f.root.yaml, 0)
@@ -42,6 +45,17 @@ func ParseFile(name string, data []byte) (*File, Diagnostics) {
 func splitLines(data []byte) []string {
 	text := strings.ReplaceAll(string(bytes.TrimPrefix(data, []byte("\uFEFF"))), "\r\n", "\n")
 	return strings.Split(text, "\n")
+}
+
+// oddBreak refuses the line breaks that YAML counts and editors do not: no mistake after one could be shown at its line.
+func (f *File) oddBreak() bool {
+	for n, line := range f.lines {
+		if at := strings.IndexAny(line, "\r\u0085\u2028\u2029"); at >= 0 {
+			f.add(f.at(n+1, utf8.RuneCountInString(line[:at])+1, 1, "yaml/syntax", "a line break that is neither LF nor CRLF", "in a text write it as an escape"))
+			return true
+		}
+	}
+	return false
 }
 
 func (f *File) parse(data []byte) *yaml.Node {

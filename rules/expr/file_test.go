@@ -90,3 +90,14 @@ func TestNearNames(t *testing.T) {
 	require.Equal(t, "known: a, b", Near("zzzzzz", []string{"b", "a"}))
 	require.Empty(t, Near("x", nil))
 }
+
+func TestOnlyPlainLineBreaks(t *testing.T) {
+	for _, odd := range []string{"a: 1\rb: 2", "a: \u0085b", "a: x\u2028y", "a: x\u2029y"} {
+		_, found := ParseFile("f.yaml", []byte("k: v\n"+odd))
+		require.Error(t, found.Err(), "%q", odd)
+		require.Equal(t, 2, found[0].Line)
+		require.Contains(t, found[0].Message, "neither LF nor CRLF")
+	}
+	_, found := ParseFile("f.yaml", []byte("a: 1\r\nb: 2\r\n"))
+	require.NoError(t, found.Err())
+}
