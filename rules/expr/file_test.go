@@ -101,3 +101,10 @@ func TestOnlyPlainLineBreaks(t *testing.T) {
 	_, found := ParseFile("f.yaml", []byte("a: 1\r\nb: 2\r\n"))
 	require.NoError(t, found.Err())
 }
+
+func TestOneExpressionTellsItsFirstMistakesOnly(t *testing.T) {
+	f, _ := ParseFile("f.yaml", []byte("when: '"+strings.Repeat("ö ", 3000)+"'"))
+	_, found := newEnv(t).Compile(RuleWhen, f.Root().Get("when"), Bool)
+	require.Error(t, found.Err())
+	require.LessOrEqual(t, found.Errors(), maxIssues)
+}

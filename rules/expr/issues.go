@@ -16,9 +16,14 @@ func (c *compilation) report(at, width int, code, message, hint string) {
 	c.node.file.add(c.node.within(c.offset+at, width, code, message, hint))
 }
 
+// maxIssues bounds what is told of one expression: what follows the first mistakes mostly follows from them, and each
+// costs a search for its place.
+const maxIssues = 20
+
 // issues tells what CEL found, each at its place in the file.
 func (c *compilation) issues(found *cel.Issues) {
-	for _, issue := range found.Errors() {
+	all := found.Errors()
+	for _, issue := range all[:min(len(all), maxIssues)] {
 		at := c.characters(issue.Location.Line(), issue.Location.Column())
 		m := c.say(issue.Message, at)
 		if m.code == "" {

@@ -1,8 +1,10 @@
 package expr
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	yaml "go.yaml.in/yaml/v4"
 )
@@ -49,6 +51,8 @@ func (n *Node) place(at int) (line, column int) {
 
 // scan walks the file's text beside a scalar's value and notes the place of each character.
 type scan struct {
+	runes        []rune // the characters of line runesOf, kept: a scan asks for them once a character
+	runesOf      int
 	lines        []string
 	line, column int
 	places       [][2]int
@@ -59,7 +63,14 @@ func (s *scan) text() []rune {
 	if s.line >= len(s.lines) {
 		return nil
 	}
-	return []rune(s.lines[s.line])
+	if s.runes == nil || s.runesOf != s.line {
+		s.runes, s.runesOf = []rune(s.lines[s.line]), s.line
+	}
+	return s.runes
+}
+
+func blank(text []rune) bool {
+	return !slices.ContainsFunc(text, func(r rune) bool { return !unicode.IsSpace(r) })
 }
 
 func (s *scan) indent() int {
@@ -93,7 +104,7 @@ func (s *scan) flow(value string, next func(text []rune) (rune, int)) {
 			s.lost = true
 			return
 		}
-		if strings.TrimSpace(string(text[min(s.column, len(text)):])) == "" && (want[i] == ' ' || want[i] == '\n') {
+		if (want[i] == ' ' || want[i] == '\n') && blank(text[min(s.column, len(text)):]) {
 			s.fold()
 			s.places = append(s.places, [2]int{s.line, s.column})
 			continue
