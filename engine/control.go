@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -225,5 +224,3 @@ func (e *Engine) reconfiguration(cfg *Configuration, i incident.Incident) incide
 	}
 	return f
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]i
 		j, joined := joinedRule(i, l.rule.Name)
 		for _, a := range l.alerts {
 			switch ep, seen := i.Episodes[a.ID]; {
-			case seen && ep.Open() && joined && contains(ep.Rules, l.rule.Name):
+			case seen && ep.Open() && joined && slices.Contains(ep.Rules, l.rule.Name):
 				known = append(known, a)
 			case !seen || ep.Open() || a.StartsAt.After(ep.EndedAt):
 				fresh = append(fresh, a)
@@ -321,13 +322,4 @@ func joinedRule(i incident.Incident, rule string) (incident.Joined, bool) {
 		}
 	}
 	return incident.Joined{}, false
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }

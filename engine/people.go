@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -207,7 +208,7 @@ func (e *Engine) request(ctx context.Context, p Person, target string, f inciden
 		return "", err
 	}
 	t, _ := e.config.Load().Book.Target(target)
-	id := target + "-" + itoa(nextNumber(past))
+	id := target + "-" + strconv.Itoa(nextNumber(past))
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		if i.Version > 0 {
 			return draft{}, errMoved

@@ -3,6 +3,7 @@ package incident
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -177,18 +178,7 @@ func (t TargetHistory) Destination() (Destination, string) {
 	if len(passedOver) == 0 {
 		return Destination{}, "no release before " + current.Version + " is known"
 	}
-	return Destination{}, "no good release before " + current.Version + " is known: " + join(passedOver)
-}
-
-func join(parts []string) string {
-	out := ""
-	for i, p := range parts {
-		if i > 0 {
-			out += ", "
-		}
-		out += p
-	}
-	return out
+	return Destination{}, "no good release before " + current.Version + " is known: " + strings.Join(passedOver, ", ")
 }
 
 // Held says whether a person's hold stands at the given time.
