@@ -89,8 +89,8 @@ type Status struct {
 	Open         int                   `json:"open"`
 }
 
-// ErrNotFound: there is no such incident, target or rule.
-var ErrNotFound = errors.New("not found")
+// ErrNotFound: there is no such incident, target, rule or kept configuration.
+var ErrNotFound = incident.ErrNotFound
 
 // ErrDraining: the engine is starting or stopping; try again.
 var ErrDraining = errors.New("starting or draining: try again")

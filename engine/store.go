@@ -27,8 +27,13 @@ type Store interface {
 	// Deliveries reads the ledger, newest first.
 	Deliveries(ctx context.Context, limit int) ([]incident.Delivery, error)
 
-	// Compact removes the histories of incidents that ended before the given time, and old ledger lines.
-	// It keeps for each the head and the last hash.
+	// KeepConfiguration keeps what is in force from now on, by its digest. Kept again, its body and first time stay.
+	KeepConfiguration(ctx context.Context, digest string, at time.Time, body []byte) error
+	// Configuration is what was kept, and when it was first in force; incident.ErrNotFound when it is not kept.
+	Configuration(ctx context.Context, digest string) (body []byte, at time.Time, err error)
+
+	// Compact removes the histories of incidents that ended before the given time, old ledger lines, and configurations
+	// that neither speaks of any more, never the newest two. It keeps for each history the head and the last hash.
 	Compact(ctx context.Context, before time.Time) (removed int, err error)
 	// Healthy writes and reads a row: it answers whether the store can accept now.
 	Healthy(ctx context.Context) error

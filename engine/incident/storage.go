@@ -103,6 +103,8 @@ var (
 	ErrConflict = errors.New("another writer was first")
 	// ErrCompacted: the history was removed after its incident ended; the head and the tip of the chain are still there.
 	ErrCompacted = errors.New("the history was removed by retention")
+	// ErrNotFound: there is no such thing, or it is no longer kept.
+	ErrNotFound = errors.New("not found")
 	// ErrUnavailable: the store cannot accept now (disk full, database away, closing). Nothing was stored.
 	ErrUnavailable = errors.New("the store cannot accept now")
 )

@@ -37,6 +37,9 @@ func (s *SQLite) Compact(ctx context.Context, before time.Time) (removed int, er
 	if err := s.queue.do(ctx, (*writer).tidy); err != nil {
 		return removed, fmt.Errorf("compact the ledger: %w", err)
 	}
+	if err := s.forgetConfigurations(ctx); err != nil {
+		return removed, fmt.Errorf("forget configurations: %w", err)
+	}
 	return removed, errors.Join(broken...)
 }
 

@@ -70,7 +70,7 @@ func TestANewerFileIsRefusedUntouched(t *testing.T) {
 	require.NoError(t, s.Close())
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Contains(t, refusal(t, path), "a newer astern wrote it (schema 3, this one knows up to 1)")
+	require.Contains(t, refusal(t, path), "a newer astern wrote it (schema 4, this one knows up to 2)")
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(before, after))
@@ -83,20 +83,40 @@ func TestAnOlderFileIsBroughtForwardWholeOrNotAtAll(t *testing.T) {
 	require.NoError(t, err)
 	steps, err := store.Migrations()
 	require.NoError(t, err)
-	broken := append(append([]string{}, steps...), `CREATE TABLE second (x)`, `CREATE TABLE third (x); INSERT INTO nowhere VALUES (1)`)
-	require.ErrorContains(t, s.Migrate(t.Context(), broken), "from schema 2 to 3")
+	broken := append(append([]string{}, steps...), `CREATE TABLE further (x)`, `CREATE TABLE last (x); INSERT INTO nowhere VALUES (1)`)
+	require.ErrorContains(t, s.Migrate(t.Context(), broken), "from schema 3 to 4")
 	require.NoError(t, s.Close())
 	var tables int
-	require.NoError(t, beside(t, path).QueryRow(`SELECT count(*) FROM sqlite_schema WHERE name IN ('second', 'third')`).Scan(&tables))
+	require.NoError(t, beside(t, path).QueryRow(`SELECT count(*) FROM sqlite_schema WHERE name IN ('further', 'last')`).Scan(&tables))
 	require.Zero(t, tables, "a step that fails takes back those before it")
 
 	s = openAt(t, path, store.Options{})
-	good := append(append([]string{}, steps...), `CREATE TABLE second (x)`, `CREATE TABLE third (x)`)
+	good := append(append([]string{}, steps...), `CREATE TABLE further (x)`, `CREATE TABLE last (x)`)
 	require.NoError(t, s.Migrate(t.Context(), good))
 	require.NoError(t, s.Migrate(t.Context(), good), "once")
 	events, err := s.Load(t.Context(), "a")
 	require.NoError(t, err)
 	require.Len(t, events, 1)
+}
+
+// The ledger of the first form comes over line by line; each line's configuration gets its own column.
+func TestALedgerOfTheFirstFormComesOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "astern.db")
+	steps, err := store.Migrations()
+	require.NoError(t, err)
+	db := beside(t, path)
+	run(t, db, `CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL); INSERT INTO schema_version VALUES (1, 0);`+steps[0])
+	run(t, db, `INSERT INTO deliveries (at, entry, body) VALUES (?1, '{"source":"am","config":"c1"}', 'b1'), (?1, '{"source":"am"}', NULL)`, time.Now().UnixNano())
+	s := openAt(t, path, store.Options{})
+	require.NoError(t, s.Deliver(t.Context(), incident.Delivery{Source: "am", Config: "c2"}))
+	lines, err := s.Deliveries(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, lines, 3)
+	require.Equal(t, []int64{3, 2, 1}, []int64{lines[0].ID, lines[1].ID, lines[2].ID})
+	require.Equal(t, "b1", string(lines[2].Body))
+	spoken, err := s.Ask(t.Context(), `SELECT count(*) FROM deliveries WHERE config = 'c1' OR config = 'c2'`)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, spoken)
 }
 
 func TestFilesThatAreNoDatabase(t *testing.T) {

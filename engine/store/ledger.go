@@ -35,7 +35,7 @@ func (s *SQLite) deliver(ctx context.Context, d incident.Delivery) error {
 	body := d.Body[:min(len(d.Body), maxBody)]
 	return s.queue.do(ctx, func(w *writer) error {
 		w.own.delivered = true
-		_, err := w.exec(`INSERT INTO deliveries (at, entry, body) VALUES (?, ?, ?)`, at, string(entry), body)
+		_, err := w.exec(`INSERT INTO deliveries (at, config, entry, body) VALUES (?, ?, ?, ?)`, at, d.Config, string(entry), body)
 		return err
 	})
 }

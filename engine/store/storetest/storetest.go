@@ -22,6 +22,8 @@ type Store interface {
 	Claims(ctx context.Context, prefix string, now time.Time) ([]incident.Place, error)
 	Deliver(ctx context.Context, d incident.Delivery) error
 	Deliveries(ctx context.Context, limit int) ([]incident.Delivery, error)
+	KeepConfiguration(ctx context.Context, digest string, at time.Time, body []byte) error
+	Configuration(ctx context.Context, digest string) (body []byte, at time.Time, err error)
 	Compact(ctx context.Context, before time.Time) (removed int, err error)
 	Tip(ctx context.Context, stream string) (version int, hash string, err error)
 	Healthy(ctx context.Context) error
@@ -65,6 +67,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"the ledger", ledger},
 		{"the ledger is bounded by rows", ledgerRows},
 		{"the ledger is bounded by age", ledgerAge},
+		{"configurations are kept", configurations},
+		{"configurations that nothing speaks of are forgotten", forgottenConfigurations},
+		{"the newest configuration is never forgotten", newestConfiguration},
 		{"a restart changes nothing", restart},
 		{"compaction", compaction},
 		{"compaction of many", compactMany},
