@@ -33,6 +33,16 @@ type Verifier interface {
 	Verify(ctx context.Context, env Env) error
 }
 
+// Looker is an action that says without asking the world whether it only looks or waits. One that does not say changes.
+type Looker interface {
+	OnlyLooks() bool
+}
+
+// Laster is an action whose length its parameters say.
+type Laster interface {
+	Lasts() time.Duration
+}
+
 // Repairer is an action that can undo its own half effect. It never undoes a whole one.
 type Repairer interface {
 	Repair(ctx context.Context, env Env) error

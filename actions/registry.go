@@ -20,6 +20,16 @@ type Entry struct {
 	Channel, Updates bool
 	// Example is a step (or a communication) as a user would write it, in YAML.
 	Example string
+
+	around func(Action) Action
+}
+
+// Made is what is to be used of an action that was read and validated: the action itself, or what Around puts it into.
+func (e Entry) Made(a Action) Action {
+	if e.around == nil {
+		return a
+	}
+	return e.around(a)
 }
 
 // Family is what one package registers.
@@ -73,3 +83,17 @@ func (r *Registry) Connection(kind string) (func() Connection, bool) {
 func (r *Registry) ActionNames() []string  { return slices.Sorted(maps.Keys(r.actions)) }
 func (r *Registry) ChannelNames() []string { return slices.Sorted(maps.Keys(r.channels)) }
 func (r *Registry) Kinds() []string        { return slices.Sorted(maps.Keys(r.kinds)) }
+
+// Around gives a registry that reads and checks the same actions and channels, and hands each one out inside of what wrap
+// makes of it: whoever runs an engine without the world says there what a step comes to.
+func (r *Registry) Around(wrap func(Action) Action) *Registry {
+	wrapped := func(entries map[string]Entry) map[string]Entry {
+		all := make(map[string]Entry, len(entries))
+		for name, e := range entries {
+			e.around = wrap
+			all[name] = e
+		}
+		return all
+	}
+	return &Registry{wrapped(r.actions), wrapped(r.channels), r.kinds}
+}

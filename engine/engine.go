@@ -40,6 +40,7 @@ type Engine struct {
 	started     atomic.Bool
 
 	index    index
+	clock    clockwork
 	watchers watchers
 	progress sync.Map // stream -> last progress line of a running step
 	late     chan lateAlert
@@ -48,6 +49,9 @@ type Engine struct {
 	// beginning is held shared while a step's intent is asked for and stored, and alone while Stop is: when Stop returns,
 	// whatever was not stored as begun asks after it.
 	beginning sync.RWMutex
+	// reread reads a configuration's snapshot; reopened holds the last few of the past.
+	reread   func(snapshot []byte) (*Configuration, error)
+	reopened reopened
 	// reconsidered are the streams whose next look ignores the pause they keep.
 	reconsidered sync.Map
 }
@@ -57,6 +61,8 @@ type Options struct {
 	Store    Store
 	Log      *zap.Logger
 	Now      func() time.Time
+	// Elapsed counts the time since some moment whatever happens to the wall clock; nil leaves jumps unseen (S30).
+	Elapsed func() time.Duration
 	Registry *actions.Registry
 	Config   *Configuration
 	Metrics  prometheus.Registerer
@@ -64,6 +70,8 @@ type Options struct {
 	Anonymous bool
 	// StopFile, when it exists or cannot be looked up, stops all automation (S19).
 	StopFile string
+	// Reopen reads what Configuration.Source wrote, without opening a connection: it answers for the past. Nil: nothing does.
+	Reopen func(snapshot []byte) (*Configuration, error)
 	// Hook is told each boundary of a record, for crash tests; nil in production.
 	Hook func(point string)
 }
@@ -74,6 +82,8 @@ type Configuration struct {
 	Book     *plan.Book
 	Settings Settings
 	Digest   string
+	// Source is the snapshot that Options.Reopen reads; the engine keeps it by Digest. Empty: it is not kept.
+	Source []byte
 }
 
 // Settings is what astern.yaml says, opened.
@@ -95,12 +105,13 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		store: o.Store, log: o.Log, now: func() time.Time { return o.Now().UTC().Round(0) }, registry: o.Registry,
-		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook, grace: 10 * time.Second,
+		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook, reread: o.Reopen, grace: 10 * time.Second,
 		late: make(chan lateAlert, 1024), partial: make(chan string, 64),
 	}
 	if e.hook == nil {
 		e.hook = func(string) {}
 	}
+	e.clock.count = o.Elapsed
 	e.config.Store(o.Config)
 	e.metrics = newMetrics(o.Metrics)
 	e.index.init()
@@ -142,6 +153,9 @@ func targetStream(target string) string { return "target/" + target }
 // dispatcher calls Perform from then on.
 func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
 	e.dispatcher = d
+	if err := e.KeepConfiguration(ctx, e.config.Load()); err != nil {
+		return err
+	}
 	if _, err := e.installation.load(ctx, installationStream); err != nil {
 		return err
 	}

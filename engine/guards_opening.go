@@ -17,7 +17,7 @@ type openingGuard func(e *Engine, ctx context.Context, q question) incident.Find
 
 // openingGuards are asked for rules; a person's own rollback skips them, but not the ones in alwaysGuards.
 var openingGuards = []openingGuard{
-	(*Engine).guardFresh, (*Engine).guardWatchdog, (*Engine).guardMassEvent, (*Engine).guardRecentChange,
+	(*Engine).guardClock, (*Engine).guardFresh, (*Engine).guardWatchdog, (*Engine).guardMassEvent, (*Engine).guardRecentChange,
 	(*Engine).guardCooldown, (*Engine).guardBudget, (*Engine).guardConfirm,
 }
 

@@ -14,7 +14,8 @@ import (
 // A webhook can be lost, late or partial, and a resolve + fire inside one group_interval sends nothing. So Alertmanager's
 // API is read at start, after a partial view, for each late alert, and every minute while something is open.
 
-const reconcileEvery = time.Minute
+// ReconcileEvery is how often Reconcile reads while something is open.
+const ReconcileEvery = time.Minute
 
 // lateAlert is a firing alert that starts before its episode ended: only Alertmanager knows whether it fires.
 type lateAlert struct {
@@ -42,22 +43,47 @@ func (e *Engine) readWhole(source string) {
 
 // Reconcile runs until the context ends: at start, at late alerts, and every minute while something is open.
 func (e *Engine) Reconcile(ctx context.Context) {
-	e.reconcileAll(ctx, true)
-	tick := time.NewTicker(reconcileEvery)
+	e.ReconcileAtStart(ctx)
+	tick := time.NewTicker(ReconcileEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			e.reconcileAll(ctx, false)
-			if err := e.reconfigureOpen(ctx); err != nil && ctx.Err() == nil {
-				e.log.Warn("open incidents could not be told what holds now", logError(err))
-			}
+			e.ReconcileTick(ctx)
 		case late := <-e.late:
 			e.lookUp(ctx, late.source, []lateAlert{late})
 		case source := <-e.partial:
 			e.lookUp(ctx, source, nil)
+		}
+	}
+}
+
+// ReconcileAtStart, ReconcileTick and ReconcileWaiting are the parts of Reconcile, for whoever runs the engine on a clock of
+// their own: what is done at start, each ReconcileEvery, and as soon as something waits to be looked up.
+func (e *Engine) ReconcileAtStart(ctx context.Context) { e.reconcileAll(ctx, true) }
+
+// ReconcileTick says whether nothing was to be done: then nothing is to be done before the next delivery.
+func (e *Engine) ReconcileTick(ctx context.Context) (idle bool) {
+	e.watchClock()
+	e.reconcileAll(ctx, false)
+	if err := e.reconfigureOpen(ctx); err != nil && ctx.Err() == nil {
+		e.log.Warn("open incidents could not be told what holds now", logError(err))
+	}
+	return len(e.index.openIncidents()) == 0 && !e.index.anyTruncated()
+}
+
+// ReconcileWaiting looks up all that waits, and comes back at once when nothing does.
+func (e *Engine) ReconcileWaiting(ctx context.Context) {
+	for {
+		select {
+		case late := <-e.late:
+			e.lookUp(ctx, late.source, []lateAlert{late})
+		case source := <-e.partial:
+			e.lookUp(ctx, source, nil)
+		default:
+			return
 		}
 	}
 }
@@ -156,6 +182,12 @@ func (e *Engine) reopen(ctx context.Context, source string, late []lateAlert, fi
 		}
 	}
 	return nil
+}
+
+func (x *index) anyTruncated() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.truncate) > 0
 }
 
 func (x *index) wasTruncated(source string) bool {

@@ -23,7 +23,7 @@ import (
 const (
 	defaultTimeout   = 10 * time.Second
 	defaultMaxAnswer = 1 << 20
-	readTries        = 3 // of one Get, within its timeout
+	defaultTries     = 3 // of one reading, within its timeout
 )
 
 // HTTPConfig says how to talk to one server.
@@ -34,6 +34,8 @@ type HTTPConfig struct {
 	Timeout time.Duration
 	// MaxAnswer bounds an answer's body in bytes; 0 is 1 MiB. A longer one is an error, never cut silently.
 	MaxAnswer int64
+	// Tries is how often a reading is tried within Timeout; 0 is 3.
+	Tries int
 }
 
 // HTTP talks to servers under the egress rules. It follows no redirect, and no error of it holds a path, a query or a
@@ -54,6 +56,9 @@ func NewHTTP(cfg HTTPConfig, dial actions.Dial) (*HTTP, error) {
 	if cfg.MaxAnswer == 0 {
 		cfg.MaxAnswer = defaultMaxAnswer
 	}
+	if cfg.Tries == 0 {
+		cfg.Tries = defaultTries
+	}
 	through, err := config.NewClientFromConfig(cfg.Client, "astern",
 		config.WithDialContextFunc(config.DialContextFunc(dial)), config.WithUserAgent("astern"))
 	if err != nil {
@@ -62,7 +67,7 @@ func NewHTTP(cfg HTTPConfig, dial actions.Dial) (*HTTP, error) {
 	through.Timeout = cfg.Timeout
 	h := &HTTP{client: through, cfg: cfg, secrets: secrets{cfg.Client}}
 	h.reads = &retryablehttp.Client{HTTPClient: through, RetryWaitMin: 200 * time.Millisecond, RetryWaitMax: time.Second,
-		RetryMax: readTries - 1, CheckRetry: h.readAgain, Backoff: retryablehttp.DefaultBackoff, ErrorHandler: retryablehttp.PassthroughErrorHandler}
+		RetryMax: cfg.Tries - 1, CheckRetry: h.readAgain, Backoff: retryablehttp.DefaultBackoff, ErrorHandler: retryablehttp.PassthroughErrorHandler}
 	return h, nil
 }
 

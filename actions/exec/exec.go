@@ -133,6 +133,9 @@ func checkVariable(what, name, value string) error {
 	return nil
 }
 
+// OnlyLooks is what `reads` says.
+func (e *Exec) OnlyLooks() bool { return e.Reads }
+
 // Plan looks at the program: what it finds is the digest of its file, so that another program under the same name is
 // noticed before it runs.
 func (e *Exec) Plan(context.Context, actions.Env) (actions.Change, error) {

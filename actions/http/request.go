@@ -143,6 +143,9 @@ func checkHeader(name, value string) error {
 
 func (r *Request) method() string { return cmp.Or(r.Method, http.MethodGet) }
 
+// OnlyLooks is true for a method that reads, and for a request that says so by `reads`.
+func (r *Request) OnlyLooks() bool { return !r.changes() }
+
 // changes says whether the request may alter the world.
 func (r *Request) changes() bool {
 	looks := r.method() == http.MethodGet || r.method() == http.MethodHead || r.method() == http.MethodOptions

@@ -85,6 +85,9 @@ func (c Check) validate() error {
 
 func (c Check) status() int { return cmp.Or(c.Status, http.StatusOK) }
 
+// OnlyLooks is true: it asks and changes nothing.
+func (s *Smoke) OnlyLooks() bool { return true }
+
 // Plan asks nobody.
 func (s *Smoke) Plan(context.Context, actions.Env) (actions.Change, error) {
 	if err := s.Validate(); err != nil {

@@ -123,6 +123,9 @@ func (w *Wait) condition() string {
 	return text
 }
 
+// OnlyLooks is true: it asks Prometheus and changes nothing.
+func (w *Wait) OnlyLooks() bool { return true }
+
 // Plan asks once, so that a query which Prometheus cannot read is found before anything is done.
 func (w *Wait) Plan(ctx context.Context, env actions.Env) (actions.Change, error) {
 	from, err := w.server(env)

@@ -38,6 +38,12 @@ func (w *Wait) Validate() error {
 	return nil
 }
 
+// OnlyLooks is true: time goes by of itself.
+func (w *Wait) OnlyLooks() bool { return true }
+
+// Lasts is how long it waits.
+func (w *Wait) Lasts() time.Duration { return time.Duration(w.For) }
+
 // Plan says how long.
 func (w *Wait) Plan(context.Context, actions.Env) (actions.Change, error) {
 	if err := w.Validate(); err != nil {

@@ -49,7 +49,8 @@ func configuration(l *loaded, externalURL string) (*engine.Configuration, error)
 	for _, sender := range c.Senders {
 		s.SenderConnections[sender.Name] = senderConnection(c, sender)
 	}
-	return &engine.Configuration{Rules: l.Rules, Book: l.Book, Settings: s, Digest: l.Digest}, nil
+	source, err := l.snapshot()
+	return &engine.Configuration{Rules: l.Rules, Book: l.Book, Settings: s, Digest: l.Digest, Source: source}, err
 }
 
 // openDefaults opens the empty connection of each kind that has none configured and is valid without a word: a smoke test
@@ -129,8 +130,9 @@ func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, er
 		return nil, err
 	}
 	s.engine, err = engine.New(engine.Options{
-		Store: s.store, Log: log, Now: time.Now, Registry: l.Registry, Config: cfg, Metrics: s.registry,
+		Store: s.store, Log: log, Now: time.Now, Elapsed: elapsed(), Registry: l.Registry, Config: cfg, Metrics: s.registry,
 		Anonymous: flags.anonymous, StopFile: flags.stopFile, Hook: failpoint,
+		Reopen: func(raw []byte) (*engine.Configuration, error) { return reopenConfiguration(l.Registry, raw) },
 	})
 	if err != nil {
 		return nil, err
@@ -151,6 +153,12 @@ func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, er
 	})
 	s.defers("dispatcher", s.dispatch.Close)
 	return s, s.engine.Start(ctx, s.dispatch)
+}
+
+// elapsed counts from now on, on the clock that is never set.
+func elapsed() func() time.Duration {
+	begun := time.Now()
+	return func() time.Duration { return time.Since(begun) }
 }
 
 // read loads the configuration whole; any mistake refuses all of it (S28).
@@ -195,6 +203,9 @@ func (s *server) reload(ctx context.Context) error {
 	l, cfg, err := s.read()
 	if err == nil {
 		err = web.CheckAuth(l.Config, s.flags.anonymous)
+	}
+	if err == nil { // before anything is swapped: the door and the engine go together
+		err = s.engine.KeepConfiguration(ctx, cfg)
 	}
 	if err == nil {
 		err = s.web.Configure(l.Config)

@@ -46,6 +46,14 @@ func (b *Book) Action(step incident.Step, outputs map[string]map[string]any) (ac
 	return action, with, err
 }
 
+// With is the same book with other hands: the actions it makes come from that registry. Whoever simulates puts them into
+// something that leaves the world alone (actions.Registry.Around).
+func (b *Book) With(r *actions.Registry) *Book {
+	other := *b
+	other.registry = r
+	return &other
+}
+
 // Channel makes the action that tells a notice.
 func (b *Book) Channel(via string, with incident.Params) (actions.Action, error) {
 	entry, ok := b.registry.Channel(via)
@@ -68,7 +76,7 @@ func build(entry actions.Entry, value any) (actions.Action, error) {
 	if err := action.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", action.Name(), err)
 	}
-	return action, nil
+	return entry.Made(action), nil
 }
 
 // settling is what late texts are rendered with.

@@ -45,7 +45,11 @@ func (s *SQLite) open(ctx context.Context) error {
 
 // openWriter opens the one connection that writes and brings the file to the newest form.
 func (s *SQLite) openWriter(ctx context.Context, path string, isNew bool) (*sql.Conn, error) {
-	settings := []string{"_txlock", "immediate", "_journal_mode", "WAL", "_synchronous", "FULL",
+	durability := "FULL"
+	if s.opts.Volatile {
+		durability = "OFF"
+	}
+	settings := []string{"_txlock", "immediate", "_journal_mode", "WAL", "_synchronous", durability,
 		"_pragma", "cache_size(-16000)", "_pragma", "wal_autocheckpoint(4000)", "_pragma", "journal_size_limit(67108864)",
 		"_pragma", "temp_store(MEMORY)"} // savepoints keep their before-images in memory
 	if isNew {

@@ -29,6 +29,8 @@ type Options struct {
 	Busy time.Duration
 	// Readers is how many reads run side by side; default 4.
 	Readers int
+	// Volatile says that what was acknowledged need not survive a power loss, only the process: for simulations.
+	Volatile bool
 }
 
 func (o Options) withDefaults() Options {
