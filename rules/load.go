@@ -32,6 +32,7 @@ func Draft(env *expr.Env, files map[string][]byte) (*Set, expr.Diagnostics) {
 		l.file(file)
 		found = append(found, file.Diagnostics()...)
 	}
+	l.set.index = newIndex(l.set.rules)
 	return l.set, found.Sorted()
 }
 

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"strings"
+	"sync"
 
 	"astern.dev/astern/rules/expr"
 )
@@ -11,6 +12,15 @@ import (
 type Set struct {
 	rules  []*Rule
 	byName map[string]*Rule
+
+	index    *index
+	searches sync.Pool // of *search
+}
+
+// search is what one look at the rules needs, kept for the next one.
+type search struct {
+	bound expr.Bound
+	found []int
 }
 
 // Match is one rule that an alert matches.
@@ -42,19 +52,35 @@ func (s *Set) Rule(name string) (*Rule, bool) { r, ok := s.byName[name]; return 
 
 // Match gives the rules whose `when` is true for the alert, in order. A rule that needs what the alert does not have
 // does not match; Explain says so.
-func (s *Set) Match(v expr.Vars) []Match {
-	matches, _ := s.Judge(v)
+func (s *Set) Match(v expr.Vars) []Match { return s.AppendMatches(nil, &v) }
+
+// AppendMatches is Match that appends to a slice of the caller's, who may use it again: it allocates nothing by itself.
+// A `when` sees alert, group and now alone.
+func (s *Set) AppendMatches(matches []Match, v *expr.Vars) []Match {
+	if Own(v.Alert.Labels) {
+		return matches
+	}
+	look := s.look(v)
+	for _, n := range look.found {
+		if r := s.rules[n]; r.when.True(&look.bound) {
+			matches = append(matches, Match{r})
+		}
+	}
+	s.done(look)
 	return matches
 }
 
-// Judge is Match with the rules that could not be evaluated; a missing label is no failure.
+// Judge is Match with the rules that could not be evaluated; a missing label is no failure. The index comes first: a
+// rule that no value of its own answers cannot match, is not evaluated, and cannot fail.
 func (s *Set) Judge(v expr.Vars) (matches []Match, failed []Reason) {
 	if Own(v.Alert.Labels) {
 		return nil, nil
 	}
-	b := expr.Bind(v)
-	for _, r := range s.candidates(b) {
-		switch holds, err := r.when.Holds(b); {
+	look := s.look(&v)
+	defer s.done(look)
+	for _, n := range look.found {
+		r := s.rules[n]
+		switch holds, err := r.when.Holds(&look.bound); {
 		case holds:
 			matches = append(matches, Match{r})
 		case err != nil:
@@ -66,8 +92,21 @@ func (s *Set) Judge(v expr.Vars) (matches []Match, failed []Reason) {
 	return matches, failed
 }
 
-// candidates are the rules that may match, in order. An index over the rules' trees can narrow them here.
-func (s *Set) candidates(*expr.Bound) []*Rule { return s.rules }
+// look finds the rules that may match. The search is the caller's until it is done.
+func (s *Set) look(v *expr.Vars) *search {
+	look, ok := s.searches.Get().(*search)
+	if !ok {
+		look = &search{}
+	}
+	look.bound.Hold(v)
+	look.found = s.index.candidates(look.found[:0], v)
+	return look
+}
+
+func (s *Set) done(look *search) {
+	look.bound.Release()
+	s.searches.Put(look)
+}
 
 // Explain says for every rule whether it matches the alert, or why not.
 func (s *Set) Explain(v expr.Vars) []Reason {

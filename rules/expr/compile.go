@@ -59,7 +59,7 @@ func (c *compilation) program(want Kind) *Program {
 	if !ok {
 		return nil
 	}
-	p := &Program{source: c.text, env: c.cel, ast: whole, kind: kindOf(checked.OutputType()), uses: uses}
+	p := &Program{source: c.text, env: c.cel, ast: whole, kind: kindOf(checked.OutputType()), uses: uses, known: c.scope.known}
 	p.roots = roots(whole.NativeRep().Expr())
 	p.trusted = !slices.ContainsFunc(origins(whole.NativeRep().Expr()), func(root string) bool { return root != "target" })
 	if !c.bounded(p) {
@@ -95,6 +95,8 @@ func plan(env *cel.Env, a *cel.Ast, limited bool) (cel.Program, error) {
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
 	if limited {
 		options = append(options, cel.CostLimit(costLimit))
+	} else {
+		options = append(options, comparisons(a.NativeRep().Expr()))
 	}
 	return env.Program(a, options...)
 }

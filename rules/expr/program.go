@@ -23,6 +23,7 @@ type Program struct {
 	kind    Kind
 	roots   []string
 	uses    []string
+	known   []*definition // the variables of its scope
 	trusted bool
 	limited bool // its cost is counted while it runs
 
@@ -80,6 +81,12 @@ func (p *Program) Holds(b *Bound) (bool, error) {
 		return false, fmt.Errorf("evaluate %s: want true or false, it gave %s", p.source, typeName(out.Type().TypeName()))
 	}
 	return bool(holds), nil
+}
+
+// True is Holds for those who need not know why not: what cannot be evaluated is not true.
+func (p *Program) True(b *Bound) bool {
+	out, _, err := p.fast.Eval(b)
+	return err == nil && out == types.True
 }
 
 // EvalPartial evaluates with only some variables known. ErrUnknown says that the answer depends on the others; any

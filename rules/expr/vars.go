@@ -67,6 +67,13 @@ type Bound struct {
 // Bind makes values ready.
 func Bind(v Vars) *Bound { return &Bound{vars: v} }
 
+// Hold makes a Bound of the caller's own show the alert, the group and the time of v, and nothing else: all that a `when`
+// sees. It is not for sharing; Release forgets them.
+func (b *Bound) Hold(v *Vars) { b.vars.Alert, b.vars.Group, b.vars.Now = v.Alert, v.Group, v.Now }
+
+// Release forgets what Hold made it show.
+func (b *Bound) Release() { b.vars.Alert, b.vars.Group = Alert{}, Group{} }
+
 // BindValue makes values ready for `holds`, which sees the sample as `value`.
 func BindValue(v Vars, value float64) *Bound { return &Bound{vars: v, value: value} }
 
