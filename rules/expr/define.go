@@ -110,7 +110,7 @@ func (d *defining) compile(name string, v Variable) {
 		d.scope.broken = append(slices.Clone(d.scope.broken), name)
 		return
 	}
-	d.scope.known = append(slices.Clone(d.scope.known), &definition{name: name, ast: p.ast, roots: p.roots, uses: p.uses, size: sizeOf(p.ast)})
+	d.scope.known = append(slices.Clone(d.scope.known), &definition{name: name, ast: p.ast, roots: p.roots, uses: p.uses, size: sizeOf(p.ast), program: p})
 }
 
 func sizeOf(a *cel.Ast) int {

@@ -40,7 +40,7 @@ func (p *Program) explain(err error) error {
 	if errors.As(err, &at) {
 		id = at.NodeID()
 	}
-	return &Missing{p.pathOf(id, key)}
+	return &Missing{pathIn(p.Expr(), id, key)}
 }
 
 func message(err error) string {
@@ -51,9 +51,8 @@ func message(err error) string {
 	return err.Error()
 }
 
-// pathOf finds what was read: under the failing node if it can, else anywhere in the expression.
-func (p *Program) pathOf(id int64, key string) string {
-	whole := p.Expr()
+// pathIn finds what was read: under the failing node if it can, else anywhere in the expression.
+func pathIn(whole ast.Expr, id int64, key string) string {
 	failing := whole
 	visit(whole, func(x ast.Expr) {
 		if x.ID() == id {

@@ -21,11 +21,12 @@ type Scope struct {
 
 // definition is one named sub-expression, ready to be put in place of its name.
 type definition struct {
-	name  string
-	ast   *cel.Ast
-	roots []string
-	uses  []string
-	size  int
+	name    string
+	ast     *cel.Ast
+	roots   []string
+	uses    []string
+	size    int
+	program *Program // the same, on its own
 }
 
 // The scopes.
