@@ -252,9 +252,10 @@ func TestARuleThatIsNotLookedForCannotFail(t *testing.T) {
 func TestAnAlertWithOneCandidateAllocatesNothing(t *testing.T) {
 	set := load(t, manyRules(1000))
 	for name, labels := range map[string]map[string]string{
-		"matches":      {"alertname": "Alert7", "service": "api", "environment": "production"},
-		"half matches": {"alertname": "Alert7", "environment": "test"},
-		"none":         {"alertname": "Other", "environment": "production"},
+		"matches":       {"alertname": "Alert7", "service": "api", "environment": "production"},
+		"half matches":  {"alertname": "Alert7", "environment": "test"},
+		"lacks a label": {"alertname": "Alert7"},
+		"none":          {"alertname": "Other", "environment": "production"},
 	} {
 		v := expr.Vars{Alert: expr.Alert{Status: "firing", Labels: labels}}
 		matches := make([]Match, 0, 4)

@@ -36,6 +36,10 @@ type Reason struct {
 	Missing string
 	// Failed says that the rule could not be evaluated at all: neither matched nor judged.
 	Failed bool
+	// Trace is the rule's `when`, part by part, and Misses the fewest parts that would have to come out otherwise. Only
+	// Explain gives them.
+	Trace  expr.Trace
+	Misses []expr.Miss
 }
 
 // ownPrefix begins the names of astern's own alerts: acting on them would be acting on oneself.
@@ -76,11 +80,10 @@ func (s *Set) Judge(v expr.Vars) (matches []Match, failed []Reason) {
 	if Own(v.Alert.Labels) {
 		return nil, nil
 	}
-	look := s.look(&v)
-	defer s.done(look)
-	for _, n := range look.found {
+	b := expr.Bind(v)
+	for _, n := range s.index.candidates(nil, &v) {
 		r := s.rules[n]
-		switch holds, err := r.when.Holds(&look.bound); {
+		switch holds, err := r.when.Holds(b); {
 		case holds:
 			matches = append(matches, Match{r})
 		case err != nil:
@@ -106,25 +109,6 @@ func (s *Set) look(v *expr.Vars) *search {
 func (s *Set) done(look *search) {
 	look.bound.Release()
 	s.searches.Put(look)
-}
-
-// Explain says for every rule whether it matches the alert, or why not.
-func (s *Set) Explain(v expr.Vars) []Reason {
-	reasons := make([]Reason, len(s.rules))
-	b := expr.Bind(v)
-	for i, r := range s.rules {
-		switch holds, err := r.when.Holds(b); {
-		case Own(v.Alert.Labels):
-			reasons[i] = Reason{Rule: r, Why: "one of astern's own alerts: no rule acts on them"}
-		case holds:
-			reasons[i] = Reason{Rule: r, Matched: true, Why: "matched"}
-		case err != nil:
-			reasons[i] = r.reason(err)
-		default:
-			reasons[i] = Reason{Rule: r, Why: "false"}
-		}
-	}
-	return reasons
 }
 
 func (r *Rule) reason(err error) Reason {

@@ -30,8 +30,14 @@ func (c *comparison) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	if value, there := c.field.in(frame); there {
 		return types.Bool(c.holds(value))
 	}
+	if b, ok := frame.Activation.(*Bound); ok && b.silent {
+		return absent
+	}
 	return c.InterpretableV2.Exec(frame)
 }
+
+// absent is the error for those who do not ask what is missing. The number is any: without one, CEL makes a copy of it.
+var absent = types.LabelErrNode(1, types.NewErr("absent"))
 
 // Eval is Exec for callers that have no frame.
 func (c *comparison) Eval(vars interpreter.Activation) ref.Val {

@@ -62,14 +62,19 @@ type Incident struct {
 type Bound struct {
 	vars  Vars
 	value any // the sample of a query; nil outside of `holds`
+	// silent says that nobody will ask what was missing.
+	silent bool
 }
 
 // Bind makes values ready.
 func Bind(v Vars) *Bound { return &Bound{vars: v} }
 
-// Hold makes a Bound of the caller's own show the alert, the group and the time of v, and nothing else: all that a `when`
-// sees. It is not for sharing; Release forgets them.
-func (b *Bound) Hold(v *Vars) { b.vars.Alert, b.vars.Group, b.vars.Now = v.Alert, v.Group, v.Now }
+// Hold makes a Bound of the caller's own show the alert, the group and the time of v: all that a `when` sees. It is for
+// Program.True, which does not ask what is missing, and not for sharing; Release forgets the values.
+func (b *Bound) Hold(v *Vars) {
+	b.silent = true
+	b.vars.Alert, b.vars.Group, b.vars.Now = v.Alert, v.Group, v.Now
+}
 
 // Release forgets what Hold made it show.
 func (b *Bound) Release() { b.vars.Alert, b.vars.Group = Alert{}, Group{} }
