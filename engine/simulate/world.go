@@ -187,7 +187,7 @@ func (w *World) Restart(ctx context.Context) error {
 	w.clock.forget()
 	w.clock.rouse()
 	w.clock.forget()
-	return w.boot(ctx)
+	return w.boot(context.WithoutCancel(ctx)) // what asks for it may have been given the life that ends
 }
 
 // Reload puts another configuration in force.
