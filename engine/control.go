@@ -168,8 +168,11 @@ func (e *Engine) sayToTarget(ctx context.Context, p Person, target string, ask f
 }
 
 // Reload swaps the configuration whole. Incidents that wait are judged by the new rules with the timers they have; a
-// procedure that runs keeps the version it started with (S28).
+// procedure that runs keeps the version it started with (S28). One that cannot be kept is not taken.
 func (e *Engine) Reload(ctx context.Context, c *Configuration) error {
+	if err := e.KeepConfiguration(ctx, c); err != nil {
+		return err
+	}
 	e.config.Store(c)
 	err := e.reconfigureOpen(ctx)
 	e.reconsider(everyOne)
