@@ -36,7 +36,11 @@ func NewEnv() (*Env, error) {
 	return e, nil
 }
 
-// scope gives the CEL environment of a scope; those of the fixed ones are kept.
+// maxScopes bounds how many environments are kept; what comes after is made anew each time.
+const maxScopes = 1_000
+
+// scope gives the CEL environment of a scope. They are dear and kept, all but those of a procedure's steps: two scopes
+// with the same variables of the same types share one.
 func (e *Env) scope(s Scope) (*cel.Env, error) {
 	if s.steps != nil {
 		return extend(s)
@@ -51,7 +55,7 @@ func (e *Env) scope(s Scope) (*cel.Env, error) {
 		return env, nil
 	}
 	env, err := extend(s)
-	if err == nil && s.known == nil {
+	if err == nil && len(e.scopes) < maxScopes {
 		e.scopes[key] = env
 	}
 	return env, err
