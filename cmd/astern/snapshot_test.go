@@ -75,7 +75,7 @@ func TestAConfigurationIsReopenedAsItWas(t *testing.T) {
 	require.NoError(t, err)
 	require.NotNil(t, then.Settings.Connections["prometheus"]["eu"], "the running one")
 
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), []byte("groups: [{name: g, rules: [{rule: Other, when: 'alert.labels.alertname == "Other"', do: rollback}]}]\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), []byte(`groups: [{name: g, rules: [{rule: Other, when: 'alert.labels.alertname == "Other"', confirm: {waived: none}, do: rollback}]}]`), 0o600))
 	require.NoError(t, s.reload(t.Context()))
 	_, there := s.inForce(t).Rules.Rule("Other")
 	require.True(t, there)
