@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"astern.dev/astern/rules/expr"
 )
@@ -25,20 +28,55 @@ func Load(env *expr.Env, files map[string][]byte) (*Set, expr.Diagnostics) {
 // Draft is Load that keeps the rules beside mistakes, so that what they name can be held against plans and every mistake
 // is told in one go. The set of a draft with errors must not match alerts.
 func Draft(env *expr.Env, files map[string][]byte) (*Set, expr.Diagnostics) {
-	l := &loader{env: env, set: &Set{byName: map[string]*Rule{}}}
+	set := &Set{byName: map[string]*Rule{}}
 	var found expr.Diagnostics
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		file, _ := expr.ParseFile(name, files[name])
-		l.file(file)
-		found = append(found, file.Diagnostics()...)
+	for _, l := range readAll(env, files) {
+		for _, r := range l.rules {
+			set.add(r)
+		}
+		found = append(found, l.source.Diagnostics()...)
 	}
-	l.set.index = newIndex(l.set.rules)
-	return l.set, found.Sorted()
+	set.index = newIndex(set.rules)
+	return set, found.Sorted()
 }
 
+// readAll reads each file by itself, as many at once as there are processors: to compile CEL is what a load takes.
+func readAll(env *expr.Env, files map[string][]byte) []*loader {
+	names := slices.Sorted(maps.Keys(files))
+	all := make([]*loader, len(names))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for n, name := range names {
+		group.Go(func() error {
+			all[n] = &loader{env: env}
+			all[n].source, _ = expr.ParseFile(name, files[name])
+			all[n].file(all[n].source)
+			return nil
+		})
+	}
+	_ = group.Wait() // what is wrong is told to the files
+	return all
+}
+
+// add takes a rule in. Its name must be its own over all files.
+func (s *Set) add(r *Rule) {
+	s.rules = append(s.rules, r)
+	name := r.node.Get("rule")
+	if !name.IsString() || !ruleName.MatchString(r.Name) {
+		return // told already
+	}
+	if first, twice := s.byName[r.Name]; twice {
+		name.Report("rule/twice", fmt.Sprintf("the rule %q is there already", r.Name), fmt.Sprintf("first at %s:%d", first.File, first.Line))
+		return
+	}
+	s.byName[r.Name] = r
+}
+
+// loader reads one file; source has what is wrong in it, too.
 type loader struct {
-	env *expr.Env
-	set *Set
+	env    *expr.Env
+	source *expr.File
+	rules  []*Rule
 }
 
 func (l *loader) file(f *expr.File) {
@@ -96,7 +134,7 @@ func (l *loader) rule(f *expr.File, n *expr.Node, defined expr.Scope) *Rule {
 		return nil
 	}
 	r := &Rule{Name: name, File: f.Name, Line: n.Line(), node: n}
-	l.name(n.Need("rule"), r)
+	readName(n.Need("rule"))
 	l.when(n.Need("when"), r, defined)
 	l.reach(n, r, defined)
 	l.confirm(n, r, defined)
@@ -108,23 +146,14 @@ func (l *loader) rule(f *expr.File, n *expr.Node, defined expr.Scope) *Rule {
 	}
 	r.Labels, r.labels = l.templates(n.Get("labels"), defined)
 	r.Annotations, r.annotations = l.templates(n.Get("annotations"), defined)
-	l.set.rules = append(l.set.rules, r)
+	l.rules = append(l.rules, r)
 	return r
 }
 
-func (l *loader) name(n *expr.Node, r *Rule) {
-	if n.Str() == "" && !n.IsString() {
-		return
+func readName(n *expr.Node) {
+	if name := n.Str(); n.IsString() && !ruleName.MatchString(name) {
+		n.Report("rule/name", fmt.Sprintf("%q is no name for a rule", name), "use letters, digits, - and _, beginning with a letter")
 	}
-	if !ruleName.MatchString(r.Name) {
-		n.Report("rule/name", fmt.Sprintf("%q is no name for a rule", r.Name), "use letters, digits, - and _, beginning with a letter")
-		return
-	}
-	if first, twice := l.set.byName[r.Name]; twice {
-		n.Report("rule/twice", fmt.Sprintf("the rule %q is there already", r.Name), fmt.Sprintf("first at %s:%d", first.File, first.Line))
-		return
-	}
-	l.set.byName[r.Name] = r
 }
 
 // when must look at the alert: a condition that does not would hold for every alert of the house, or for none.
