@@ -170,10 +170,16 @@ func (e *Engine) sayToTarget(ctx context.Context, p Person, target string, ask f
 // Reload swaps the configuration whole. Incidents that wait are judged by the new rules with the timers they have; a
 // procedure that runs keeps the version it started with (S28). One that cannot be kept is not taken.
 func (e *Engine) Reload(ctx context.Context, c *Configuration) error {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
 	if err := e.KeepConfiguration(ctx, c); err != nil {
 		return err
 	}
+	if err := e.recordRules(ctx, c); err != nil { // before any of them judges: a changed rule never acts unseen
+		return err
+	}
 	e.config.Store(c)
+	e.shadows.moved()
 	err := e.reconfigureOpen(ctx)
 	e.reconsider(everyOne)
 	return err

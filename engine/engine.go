@@ -54,6 +54,10 @@ type Engine struct {
 	reopened reopened
 	// reconsidered are the streams whose next look ignores the pause they keep.
 	reconsidered sync.Map
+	// reloading lets one configuration come in force after another.
+	reloading sync.Mutex
+	shadows   shadows
+	failures  failures
 }
 
 // Options are what an engine is made of.
@@ -125,9 +129,10 @@ func New(o Options) (*Engine, error) {
 	e.targets = &journal[incident.TargetHistory]{
 		store: o.Store, apply: incident.ApplyTarget, replay: replay(incident.ApplyTarget), now: e.now, config: digest, hook: e.hook, keep: 1 << 20,
 		version: func(t incident.TargetHistory) int { return t.Version }, streams: map[string]*stream[incident.TargetHistory]{},
+		after: func(string, incident.TargetHistory, []incident.Event) { e.shadows.moved() },
 	}
 	e.installation = &journal[incident.Installation]{
-		store: o.Store, apply: incident.ApplyInstallation, replay: replay(incident.ApplyInstallation), now: e.now, config: digest, hook: e.hook, keep: 1,
+		store: o.Store, apply: incident.ApplyInstallation, replay: incident.ReplayInstallation, now: e.now, config: digest, hook: e.hook, keep: 1,
 		version: func(i incident.Installation) int { return i.Version }, streams: map[string]*stream[incident.Installation]{},
 	}
 	return e, nil
@@ -156,7 +161,7 @@ func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
 	if err := e.KeepConfiguration(ctx, e.config.Load()); err != nil {
 		return err
 	}
-	if _, err := e.installation.load(ctx, installationStream); err != nil {
+	if err := e.recordRules(ctx, e.config.Load()); err != nil { // the files may have changed while nothing ran
 		return err
 	}
 	heads, err := e.store.Heads(ctx, incident.HeadFilter{Live: true, Limit: 1 << 20})
@@ -207,6 +212,7 @@ func (e *Engine) wakeBoth(stream string) {
 // incidentChanged follows every stored change of an incident.
 func (e *Engine) incidentChanged(stream string, i incident.Incident, events []incident.Event) {
 	e.index.learn(i)
+	e.shadows.follow(i.ID, events)
 	e.watchers.changed(i.ID)
 	e.metrics.facts(events)
 	e.logFacts(i, events)

@@ -27,7 +27,7 @@ var alwaysGuards = []openingGuard{(*Engine).guardStop, (*Engine).guardHold, (*En
 func (e *Engine) askOpening(ctx context.Context, q question) []incident.Finding {
 	guards := alwaysGuards
 	if q.rule != nil {
-		guards = slices.Concat(alwaysGuards, openingGuards)
+		guards = slices.Concat(alwaysGuards, openingGuards, q.recordGuards())
 	}
 	var findings []incident.Finding
 	for _, g := range guards {

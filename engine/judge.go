@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type question struct {
 	target  *plan.Target
 	history incident.TargetHistory
 	mode    incident.Mode
+	changed incident.RuleChange // what holds the mode down, when the rule was changed lately
 	guards  incident.Guards
 	vars    expr.Vars
 	plan    *incident.Plan
@@ -48,15 +50,30 @@ func (e *Engine) ask(ctx context.Context, inc incident.Incident, rule string) (q
 	}
 	q.mode, q.guards = incident.Auto, e.guardsFor(q.cfg, target, q.rule)
 	if q.rule != nil {
-		q.mode = e.modeFor(q.rule, target)
+		q.mode, q.changed = e.modeUnder(q.rule, target)
 	}
 	q.vars = e.varsFor(q)
 	return q, nil, nil
 }
 
-// modeFor is the lowest of what installation, environment, target and rule allow (S20); unarmed or anonymous is observe (S19).
+// modeFor is the lowest of what installation, environment, target and rule allow (S20); unarmed or anonymous is observe
+// (S19), and a rule that was changed lately only suggests.
 func (e *Engine) modeFor(r *rules.Rule, t *plan.Target) incident.Mode {
-	return incident.Lowest(incident.Mode(r.Mode), e.ceiling(t))
+	mode, _ := e.modeUnder(r, t)
+	return mode
+}
+
+// modeUnder is modeFor with the change that holds the mode down; it is empty when the mode is what it would be without.
+func (e *Engine) modeUnder(r *rules.Rule, t *plan.Target) (incident.Mode, incident.RuleChange) {
+	mode := incident.Lowest(incident.Mode(r.Mode), e.ceiling(t))
+	if mode.Rank() <= incident.Suggest.Rank() {
+		return mode, incident.RuleChange{}
+	}
+	change, held := e.changeOf(r, t)
+	if !held {
+		return mode, incident.RuleChange{}
+	}
+	return incident.Suggest, change
 }
 
 func (e *Engine) ceiling(t *plan.Target) incident.Mode {
@@ -139,8 +156,8 @@ func (e *Engine) judge(ctx context.Context, inc incident.Incident, c incident.Ju
 	findings := e.makePlan(ctx, &q)
 	findings = append(findings, e.askOpening(ctx, q)...)
 	f.Judgement = q.weigh(findings, c.Again)
-	if f.Plan = q.plan; q.plan != nil && q.knownPlan(f.Judgement.Verdict) {
-		f.Plan = nil
+	if f.Plan = q.plan; q.plan != nil && q.knownPlan(f.Judgement) {
+		f.Plan, f.Judgement.Plan = nil, q.plan.Hash
 	}
 	if offered := q.guards.ApprovalOffered; offered.Written {
 		f.OfferedUntil = q.now.Add(offered.Value)
@@ -153,8 +170,17 @@ func (e *Engine) judge(ctx context.Context, inc incident.Incident, c incident.Ju
 }
 
 // knownPlan says whether the history need not keep the plan once more: it is looked at again and again while it waits.
-func (q question) knownPlan(v incident.Verdict) bool {
-	return v == incident.Wait || v == incident.Hold && q.inc.Plan != nil && q.inc.Plan.Hash == q.plan.Hash
+func (q question) knownPlan(now incident.Judgement) bool {
+	switch now.Verdict {
+	case incident.Wait:
+		return true
+	case incident.Hold:
+		return q.inc.Plan != nil && q.inc.Plan.Hash == q.plan.Hash
+	case incident.Tell, incident.Watch: // told once, and whole again when it would have acted
+		before := q.joined.Judgement
+		return !incident.WouldHaveActed(now) && before != nil && before.Plan == q.plan.Hash
+	}
+	return false
 }
 
 // makePlan renders the plan and asks each action what it would change. A plan that cannot be made holds.
@@ -193,6 +219,10 @@ func (q question) weigh(findings []incident.Finding, again bool) incident.Judgem
 	switch {
 	case q.mode == incident.Observe:
 		j.Verdict, j.Reason = incident.Watch, "observe: "+wouldHave(j.Would, reason)
+	case q.mode == incident.Suggest && !q.changed.Until.IsZero():
+		f := q.changedFinding()
+		j.Verdict, j.Reason, j.Until = incident.Tell, "suggest: "+f.Reason+"; "+wouldHave(j.Would, reason), q.changed.Until
+		j.Findings = append(slices.Clone(findings), f)
 	case q.mode == incident.Suggest:
 		j.Verdict, j.Reason = incident.Tell, "suggest: "+wouldHave(j.Would, reason)
 	case verdict == incident.Hold || verdict == incident.Wait || verdict == incident.Stop:

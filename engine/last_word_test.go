@@ -310,6 +310,10 @@ func TestFilesThatChangedWhileNothingRanAreHeeded(t *testing.T) {
 	r.restart()
 	r.watchdog()
 	r.advance(time.Minute)
+	require.Contains(t, r.incident("api").Reason, "rule changed 2026-11-01T12:01:00Z", "and a changed rule only suggests")
+	require.Empty(t, r.world.did())
+	require.NoError(t, r.engine.WaiveRule(t.Context(), sre, "Observes", "seen"))
+	r.advance(time.Minute)
 	require.Len(t, r.world.did(), 2)
 
 	gone := newRig(t).ready()

@@ -127,6 +127,9 @@ func ignoreUnwished(err error) error {
 }
 
 func (e *Engine) performJudge(ctx context.Context, inc incident.Incident, c incident.Judge) error {
+	if again, err := e.ceilingEnded(ctx, inc, c); again || err != nil {
+		return err
+	}
 	cfg := e.config.Load()
 	f, err := e.judge(ctx, inc, c)
 	if err != nil {

@@ -71,6 +71,9 @@ func (e *Engine) ReconcileTick(ctx context.Context) (idle bool) {
 	if err := e.reconfigureOpen(ctx); err != nil && ctx.Err() == nil {
 		e.log.Warn("open incidents could not be told what holds now", logError(err))
 	}
+	if err := e.keepFailures(ctx); err != nil && ctx.Err() == nil {
+		e.log.Warn("which rules could not be evaluated could not be stored", logError(err))
+	}
 	return len(e.index.openIncidents()) == 0 && !e.index.anyTruncated()
 }
 
@@ -133,7 +136,7 @@ func (e *Engine) reconcileSource(ctx context.Context, source string, late []late
 		return err
 	}
 	if len(n.Alerts) > 0 {
-		if _, err := e.deliverAll(ctx, e.sort(n)); err != nil {
+		if _, _, err := e.deliverAll(ctx, e.sort(n), nil); err != nil {
 			return err
 		}
 	}

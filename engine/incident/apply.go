@@ -57,6 +57,8 @@ func (i *Incident) apply(e Event) {
 		i.refused(Refusal{By: e.By, Reason: f.Reason, Abort: true}, e)
 	case Marked:
 		i.marked(e)
+	case WouldActMarked:
+		i.Labels = append(slices.Clone(i.Labels), RuleMark{f.Rule, f.Right, e.By, f.Reason, e.At})
 	case HealthSeen:
 		i.healthSeen(f, e)
 	case Ended:

@@ -12,6 +12,7 @@ func (i *Incident) judged(f Judged, e Event) {
 	if f.Plan != nil {
 		j.Plan = f.Plan.Hash
 	}
+	before := i.judgementOf(f.Rule)
 	if i.Phase.Final() || i.Phase == Verifying || !i.mayJudge(f, e) || !i.keepJudgement(f.Rule, &j) {
 		return
 	}
@@ -29,7 +30,9 @@ func (i *Incident) judged(f Judged, e Event) {
 		i.wait(j)
 	case Tell:
 		i.Reason = j.Reason
-		i.tell(e.At, false, "suggestion of rule %s: %s", f.Rule, j.Reason)
+		if before == nil || before.Verdict != Tell || !j.undecided() && before.Would != j.Would {
+			i.tell(e.At, false, "suggestion of rule %s: %s", f.Rule, j.Reason)
+		}
 	case Watch:
 		i.Reason = j.Reason
 	case Stop:
@@ -38,6 +41,19 @@ func (i *Incident) judged(f Judged, e Event) {
 			i.Lead = f.Rule
 		}
 	}
+}
+
+// judgementOf is a rule's last judgement, or that of the person's request; nil before the first.
+func (i *Incident) judgementOf(rule string) *Judgement {
+	if rule == "" && i.Request != nil {
+		return i.Request.Judgement
+	}
+	for _, j := range i.Rules {
+		if j.Rule == rule {
+			return j.Judgement
+		}
+	}
+	return nil
 }
 
 // mayLead says whose judgement counts (S2): the rule's that leads, the first one that is due, one that may act now, and
@@ -96,6 +112,8 @@ func (j *Judgement) pace(before *Judgement) {
 		j.RetryAt = patient(j.RetryAt, j.At, j.Since, 5*time.Minute)
 	case Wait: // it may be confirmed any moment
 		j.RetryAt = patient(j.RetryAt, j.At, j.Since, time.Minute)
+	case Tell, Watch: // nobody waits for it
+		j.RetryAt = later(j.RetryAt, j.At.Add(min(j.At.Sub(j.Since)/4, 15*time.Minute)))
 	}
 }
 

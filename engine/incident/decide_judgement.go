@@ -52,17 +52,7 @@ func (i Incident) endUnjudged() (End, bool) {
 	return End{Cancelled, "the alerts resolved before anything was done; nothing was changed"}, true
 }
 
-func (i Incident) leadJudgement() *Judgement {
-	if i.Request != nil && i.Lead == "" {
-		return i.Request.Judgement
-	}
-	for _, r := range i.Rules {
-		if r.Rule == i.Lead {
-			return r.Judgement
-		}
-	}
-	return nil
-}
+func (i Incident) leadJudgement() *Judgement { return i.judgementOf(i.Lead) }
 
 // offerEnds is when silence becomes a no; an approval that stands prolongs the offer to its own end.
 func (i Incident) offerEnds() time.Time {
@@ -131,8 +121,27 @@ func (i Incident) judgeAt(r Joined) (time.Time, bool) {
 	switch r.Judgement.Verdict {
 	case Hold, Wait, Go: // a yes that could not be taken up is asked for again
 		return later(due, r.Judgement.RetryAt), true
+	case Tell, Watch:
+		at, again := r.Judgement.looksAgain()
+		return later(due, at), again
 	}
 	return time.Time{}, false
+}
+
+// undecided says that a rule which only watches would still wait: whether it would have acted shows later (S20).
+func (j *Judgement) undecided() bool {
+	return (j.Verdict == Tell || j.Verdict == Watch) && (j.Would == Wait || j.Would == Hold)
+}
+
+// looksAgain is when a rule that only watches is judged again: as one that acts would be, and when its ceiling ends.
+func (j *Judgement) looksAgain() (at time.Time, again bool) {
+	switch {
+	case !j.undecided():
+		return j.Until, !j.Until.IsZero()
+	case !j.Until.IsZero() && j.Until.Before(j.RetryAt):
+		return j.Until, true
+	}
+	return j.RetryAt, true
 }
 
 // askedAgain is when an answer that was no answer is asked for once more.

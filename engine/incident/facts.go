@@ -147,6 +147,13 @@ type (
 	// Marked says that the target's history knows that it was moved.
 	Marked struct{}
 
+	// WouldActMarked is a person's word on whether a rule was right to want to act (S20). It may come after the end.
+	WouldActMarked struct {
+		Rule   string `json:"rule"`
+		Right  bool   `json:"right"`
+		Reason string `json:"reason"`
+	}
+
 	// HealthSeen is one look at the target's own health queries.
 	HealthSeen struct {
 		Good     bool      `json:"good"`
@@ -230,6 +237,19 @@ type Reconfiguration struct {
 	Digest   string        `json:"digest,omitempty"`
 }
 
+// RuleDigest names one content of one rule.
+type RuleDigest struct {
+	Rule   string `json:"rule"`
+	Digest string `json:"digest"`
+}
+
+// RuleError is why one content of one rule could not be evaluated.
+type RuleError struct {
+	Rule   string `json:"rule"`
+	Digest string `json:"digest"`
+	Error  string `json:"error"`
+}
+
 // The facts of a target's history (stream "target/NAME").
 type (
 	// ReleaseRecorded says that a version's rollout ended at At (or was corrected).
@@ -290,5 +310,22 @@ type (
 	MassReleased struct {
 		Reason string    `json:"reason"`
 		Until  time.Time `json:"until"` // no new mass event is called before
+	}
+	// RulesLoaded says what a configuration changed among the rules in force: only what is new or another content, and
+	// what is gone (S20).
+	RulesLoaded struct {
+		Config string       `json:"config"` // the digest of the configuration that comes in force
+		Rules  []RuleDigest `json:"rules,omitempty"`
+		Gone   []string     `json:"gone,omitempty"`
+	}
+	// RuleWaived is a person's word that a changed rule need not spend its day in suggest (S20). It is for one content.
+	RuleWaived struct {
+		Rule   string `json:"rule"`
+		Digest string `json:"digest"`
+		Reason string `json:"reason"`
+	}
+	// RulesErred says that rules could not be evaluated for an alert: they neither matched nor did not.
+	RulesErred struct {
+		Rules []RuleError `json:"rules"`
 	}
 )

@@ -33,12 +33,18 @@ var factTypes = map[string]func([]byte) (Fact, error){
 	"RolledBack":       decode[RolledBack],
 	"HoldSet":          decode[HoldSet],
 	"HoldLifted":       decode[HoldLifted],
+	"Flapped":          decode[Flapped],
+	"FlappingReset":    decode[FlappingReset],
 	"Armed":            decode[Armed],
 	"Disarmed":         decode[Disarmed],
 	"Stopped":          decode[Stopped],
 	"Resumed":          decode[Resumed],
 	"MassEvent":        decode[MassEvent],
 	"MassReleased":     decode[MassReleased],
+	"WouldActMarked":   decode[WouldActMarked],
+	"RulesLoaded":      decode[RulesLoaded],
+	"RuleWaived":       decode[RuleWaived],
+	"RulesErred":       decode[RulesErred],
 }
 
 func (Opened) factType() string           { return "Opened" }
@@ -77,3 +83,7 @@ func (Stopped) factType() string          { return "Stopped" }
 func (Resumed) factType() string          { return "Resumed" }
 func (MassReleased) factType() string     { return "MassReleased" }
 func (MassEvent) factType() string        { return "MassEvent" }
+func (WouldActMarked) factType() string   { return "WouldActMarked" }
+func (RulesLoaded) factType() string      { return "RulesLoaded" }
+func (RuleWaived) factType() string       { return "RuleWaived" }
+func (RulesErred) factType() string       { return "RulesErred" }

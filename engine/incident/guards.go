@@ -27,7 +27,16 @@ type Guards struct {
 	PlanAge         Bound[time.Duration] // S4: how old a plan may be when work resumes
 	Watchdog        Bound[time.Duration] // S8, S25: how old the last Watchdog delivery may be
 	Settle          Bound[time.Duration] // S8: how long a rule without `for` waits for others
+	ChangedRule     Bound[time.Duration] // S20: how long a changed rule only suggests; no rule's own to say
+	Score           Bound[float64]       // S20: the lower bound of being right that auto needs
+	Drill           Bound[time.Duration] // S20: within which a rollback of the target must have succeeded for auto
 }
+
+// The guards that ask for a rule's own record.
+const (
+	ScoreGuard = "score"
+	DrillGuard = "drill"
+)
 
 // Bound is one bound. Off means that a person switched the guard off in so many words.
 type Bound[T any] struct {
@@ -50,7 +59,8 @@ func DefaultGuards() Guards {
 		MassEvent:       bound(Burst{Count: 5, Percent: 30, Within: 10 * time.Minute}),
 		ApprovalOffered: bound(time.Hour), ApprovalGood: bound(5 * time.Minute), FreshEvidence: bound(5 * time.Minute),
 		Healthy: bound(30 * time.Minute), PlanAge: bound(15 * time.Minute), Watchdog: bound(3 * time.Minute),
-		Settle: bound(15 * time.Second),
+		Settle: bound(15 * time.Second), ChangedRule: bound(24 * time.Hour),
+		Score: Bound[float64]{Written: true, Off: true}, Drill: Bound[time.Duration]{Written: true, Off: true},
 	}
 }
 
@@ -124,6 +134,7 @@ func Merge(nearer Guards, farther ...Guards) Guards {
 		g.ApprovalOffered, g.ApprovalGood = g.ApprovalOffered.or(f.ApprovalOffered), g.ApprovalGood.or(f.ApprovalGood)
 		g.FreshEvidence, g.Healthy = g.FreshEvidence.or(f.FreshEvidence), g.Healthy.or(f.Healthy)
 		g.PlanAge, g.Watchdog, g.Settle = g.PlanAge.or(f.PlanAge), g.Watchdog.or(f.Watchdog), g.Settle.or(f.Settle)
+		g.ChangedRule, g.Score, g.Drill = g.ChangedRule.or(f.ChangedRule), g.Score.or(f.Score), g.Drill.or(f.Drill)
 	}
 	return g
 }
@@ -151,6 +162,9 @@ func (g *Guards) readers() map[string]func(string) error {
 		"plan_age":            readDuration(&g.PlanAge, false),
 		"watchdog":            readDuration(&g.Watchdog, true),
 		"settle":              readDuration(&g.Settle, true),
+		"changed_rule":        readDuration(&g.ChangedRule, true),
+		"score":               readShare(&g.Score),
+		"drill":               readDuration(&g.Drill, true),
 	}
 }
 
@@ -179,6 +193,22 @@ func readCount(into *Bound[int]) func(string) error {
 			return fmt.Errorf("%q is not a count of 1 or more", s)
 		}
 		*into = bound(n)
+		return nil
+	}
+}
+
+// readShare reads a share such as 0.6; all or nothing are no demands that a record could ever meet or miss.
+func readShare(into *Bound[float64]) func(string) error {
+	return func(s string) error {
+		if s == "off" {
+			*into = Bound[float64]{Written: true, Off: true}
+			return nil
+		}
+		share, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(share > 0 && share < 1) {
+			return fmt.Errorf("%q is not a share between 0 and 1 such as 0.6, or off", s)
+		}
+		*into = bound(share)
 		return nil
 	}
 }

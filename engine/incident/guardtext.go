@@ -24,6 +24,9 @@ func (g Guards) Written() map[string]string {
 	put(all, "plan_age", g.PlanAge, durationText)
 	put(all, "watchdog", g.Watchdog, durationText)
 	put(all, "settle", g.Settle, durationText)
+	put(all, "changed_rule", g.ChangedRule, durationText)
+	put(all, "score", g.Score, shareText)
+	put(all, "drill", g.Drill, durationText)
 	return all
 }
 
@@ -36,8 +39,11 @@ func put[T any](all map[string]string, name string, b Bound[T], text func(T) str
 	}
 }
 
-// durationText leaves out the zeros that Go's own form ends with: 1h, not 1h0m0s.
+// durationText leaves out the zeros that Go's own form ends with: 1h, not 1h0m0s; whole days are days.
 func durationText(d time.Duration) string {
+	if day := 24 * time.Hour; d >= 2*day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
@@ -47,6 +53,8 @@ func durationText(d time.Duration) string {
 	}
 	return text
 }
+
+func shareText(share float64) string { return strconv.FormatFloat(share, 'g', -1, 64) }
 
 func burstText(b Burst) string {
 	share := ""

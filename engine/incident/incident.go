@@ -110,6 +110,8 @@ type Incident struct {
 	Marked  bool     `json:"marked,omitempty"`
 	Health  Health   `json:"health,omitzero"`
 	Refusal *Refusal `json:"refusal,omitempty"`
+	// Labels is what people say of the rules that would have acted (S20).
+	Labels []RuleMark `json:"labels,omitempty"`
 
 	// Story counts what people should have been told: each notice is owed until its Told has reached it.
 	Story   int      `json:"story"`
@@ -221,7 +223,9 @@ type Judgement struct {
 	Quiet bool `json:"quiet,omitempty"`
 	// Would is what a rule in observe or suggest would have come to in auto.
 	Would Verdict `json:"would,omitempty"`
-	Plan  string  `json:"plan,omitempty"`
+	// Until is when a ceiling ends that holds the rule below its own mode (S20): it is judged again then.
+	Until time.Time `json:"until,omitzero"`
+	Plan  string    `json:"plan,omitempty"`
 }
 
 // Finding is one guard's word.

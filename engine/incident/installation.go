@@ -13,6 +13,8 @@ type Installation struct {
 	// Mass is the mass event that holds everything until a person releases it; none is called before MassReleasedUntil (S8).
 	Mass              *Mass     `json:"mass,omitempty"`
 	MassReleasedUntil time.Time `json:"mass_released_until,omitzero"`
+	// Rules is what was in force of each rule, by name; thousands of rules have no place in a status.
+	Rules map[string]RuleHistory `json:"-"`
 }
 
 // Mass is a mass event.
@@ -30,8 +32,28 @@ type Word struct {
 	At     time.Time `json:"at"`
 }
 
-// ApplyInstallation is the installation with one more fact. It is total.
+// ApplyInstallation is the installation with one more fact. It is total; the installation given is not changed.
 func ApplyInstallation(i Installation, e Event) Installation {
+	switch e.Fact.(type) {
+	case Stopped, Resumed:
+		i.Stops = maps.Clone(i.Stops)
+	case RulesLoaded, RuleWaived, RulesErred: // the only facts that touch rules, of which there may be many
+		i.Rules = maps.Clone(i.Rules)
+	}
+	i.apply(e)
+	return i
+}
+
+// ReplayInstallation is the sum of a whole history.
+func ReplayInstallation(events []Event) Installation {
+	var i Installation
+	for _, e := range events {
+		i.apply(e)
+	}
+	return i
+}
+
+func (i *Installation) apply(e Event) {
 	i.Version = e.Version
 	switch f := e.Fact.(type) {
 	case Armed:
@@ -39,13 +61,11 @@ func ApplyInstallation(i Installation, e Event) Installation {
 	case Disarmed:
 		i.Armed = nil
 	case Stopped:
-		i.Stops = maps.Clone(i.Stops)
 		if i.Stops == nil {
 			i.Stops = map[string]Word{}
 		}
 		i.Stops[f.Scope] = Word{e.By, f.Reason, e.At}
 	case Resumed:
-		i.Stops = maps.Clone(i.Stops)
 		delete(i.Stops, f.Scope)
 	case MassEvent:
 		if i.Mass == nil {
@@ -53,8 +73,13 @@ func ApplyInstallation(i Installation, e Event) Installation {
 		}
 	case MassReleased:
 		i.Mass, i.MassReleasedUntil = nil, f.Until
+	case RulesLoaded:
+		i.rulesLoaded(f, e)
+	case RuleWaived:
+		i.ruleWaived(f, e)
+	case RulesErred:
+		i.rulesErred(f, e)
 	}
-	return i
 }
 
 // StoppedFor is the first stop that covers a target (S19): all, its team, or the target itself.

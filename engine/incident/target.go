@@ -13,8 +13,12 @@ type TargetHistory struct {
 	// Releases are in the order their rollouts ended; the last one runs now.
 	Releases []Release  `json:"releases,omitempty"`
 	Hold     *HoldState `json:"hold,omitempty"`
+	// Flapping is by rule (S11).
+	Flapping map[string]FlappingState `json:"flapping,omitempty"`
 	// Moves are the rollbacks that incidents made, newest last, at most the last maxMoves.
 	Moves []Move `json:"moves,omitempty"`
+	// Backs are the moves back that people made past astern, in the order told, at most the last maxBacks. They name no target.
+	Backs []MoveBack `json:"backs,omitempty"`
 }
 
 // HoldState is a person's "I have it".
@@ -36,6 +40,7 @@ type Move struct {
 const (
 	maxReleases = 100
 	maxMoves    = 20
+	maxBacks    = 100
 )
 
 // ApplyTarget is the target's history with one more fact. It is total: facts of other histories change nothing.
@@ -43,7 +48,12 @@ func ApplyTarget(t TargetHistory, e Event) TargetHistory {
 	t.Version = e.Version
 	switch f := e.Fact.(type) {
 	case ReleaseRecorded:
-		t.Releases = record(t.Releases, f.Release, e)
+		before := t.Releases
+		t.Releases = record(before, f.Release, e)
+		if back, ok := movedBack(before, t.Releases, f.Release.Version, e); ok {
+			t.Backs = append(slices.Clone(t.Backs), back)
+			t.Backs = t.Backs[max(0, len(t.Backs)-maxBacks):]
+		}
 	case ReleaseJudged:
 		t.Releases = judge(t.Releases, f)
 	case RolledBack:
@@ -52,6 +62,10 @@ func ApplyTarget(t TargetHistory, e Event) TargetHistory {
 		t.Hold = &HoldState{By: e.By, Reason: f.Reason, At: e.At, Until: f.Until}
 	case HoldLifted:
 		t.Hold = nil
+	case Flapped:
+		t = t.flapped(f, e.At)
+	case FlappingReset:
+		t = t.flappingReset(f, e.At)
 	}
 	return t
 }
@@ -80,6 +94,23 @@ func record(old []Release, r Release, e Event) []Release {
 		return -1
 	})
 	return bounded(slices.Insert(releases, at, r))
+}
+
+// movedBack says whether a person moved the target back: a version that ran before another runs again because somebody
+// told so. The same version told again is a correction, and what astern moved it to is one it has told itself.
+func movedBack(before, after []Release, version string, e Event) (MoveBack, bool) {
+	if len(before) == 0 || before[len(before)-1].Version == version {
+		return MoveBack{}, false
+	}
+	for n := len(after) - 1; n > 0; n-- {
+		if after[n].Version != version {
+			continue
+		}
+		left := after[n-1].Version
+		again := slices.ContainsFunc(after[:n], func(r Release) bool { return r.Version == version })
+		return MoveBack{From: left, To: version, By: e.By, At: after[n].At}, again && left != version
+	}
+	return MoveBack{}, false
 }
 
 func standing(releases []Release, version string) Standing {
@@ -111,6 +142,9 @@ func (t TargetHistory) rolledBack(f RolledBack) TargetHistory {
 	if len(t.Moves) > maxMoves {
 		t.Moves = t.Moves[len(t.Moves)-maxMoves:]
 	}
+	t.Backs = slices.DeleteFunc(slices.Clone(t.Backs), func(b MoveBack) bool { // CI told it while the step ran
+		return b.From == f.From && b.To == f.To.Version && b.At.Sub(f.At).Abs() <= RightWithin
+	})
 	if standing(t.Releases, f.From) != Denied {
 		t.Releases = judge(t.Releases, ReleaseJudged{f.From, Bad, "left by the rollback of " + f.Incident})
 	}
