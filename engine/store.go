@@ -14,7 +14,7 @@ type Store interface {
 	// Load reads a whole history in order and checks its hash chain. An unknown stream is an empty history.
 	Load(ctx context.Context, stream string) ([]incident.Event, error)
 	// Append writes events after version After of one stream and takes and releases claims, in one transaction.
-	// It returns the stored events with their versions and hashes filled, and the tokens of the claims taken or kept.
+	// Ledger lines given with them are stored in it, too. It returns the stored events with their versions and hashes filled, and the tokens of the claims taken or kept.
 	// A rival writer is incident.ErrConflict; a full pool is an *incident.ClaimedError; then nothing was stored.
 	Append(ctx context.Context, a incident.Append) (incident.Appended, error)
 	// Heads lists incidents, newest first.
@@ -26,6 +26,11 @@ type Store interface {
 	Deliver(ctx context.Context, d incident.Delivery) error
 	// Deliveries reads the ledger, newest first.
 	Deliveries(ctx context.Context, limit int) ([]incident.Delivery, error)
+	// DeliveriesBefore reads the ledger backwards, without bodies: lines up to a time, newest first, and only those older
+	// than the line with the number before, when it is not 0.
+	DeliveriesBefore(ctx context.Context, at time.Time, before int64, limit int) ([]incident.Delivery, error)
+	// DeliveryBody is one line's notification as it came, as far as it was kept; nothing when the line is gone.
+	DeliveryBody(ctx context.Context, id int64) ([]byte, error)
 
 	// KeepConfiguration keeps what is in force from now on, by its digest. Kept again, its body and first time stay.
 	KeepConfiguration(ctx context.Context, digest string, at time.Time, body []byte) error

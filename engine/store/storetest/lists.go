@@ -133,3 +133,34 @@ func ledgerAge(t *testing.T, k *kit) {
 	require.NoError(t, err)
 	require.Empty(t, lines, "they go without a new delivery, too")
 }
+
+func deliveriesBackwards(t *testing.T, k *kit) {
+	var at []time.Time
+	for n := range 5 {
+		at = append(at, k.clock.Pass(time.Minute))
+		d := delivery(at[n], n)
+		d.Body = fmt.Appendf(nil, "body %d", n)
+		require.NoError(t, k.Deliver(t.Context(), d))
+	}
+	keys := func(until time.Time, before int64, limit int) (found []string, last int64) {
+		lines, err := k.DeliveriesBefore(t.Context(), until, before, limit)
+		require.NoError(t, err)
+		for _, d := range lines {
+			require.Empty(t, d.Body)
+			found, last = append(found, d.GroupKey), d.ID
+		}
+		return found, last
+	}
+	first, last := keys(at[3], 0, 2)
+	require.Equal(t, []string{`{}:{n="3"}`, `{}:{n="2"}`}, first)
+	rest, _ := keys(at[3], last, 10)
+	require.Equal(t, []string{`{}:{n="1"}`, `{}:{n="0"}`}, rest)
+	none, _ := keys(at[0].Add(-time.Second), 0, 10)
+	require.Empty(t, none)
+	body, err := k.DeliveryBody(t.Context(), last)
+	require.NoError(t, err)
+	require.Equal(t, "body 2", string(body))
+	body, err = k.DeliveryBody(t.Context(), 1<<40)
+	require.NoError(t, err)
+	require.Empty(t, body)
+}

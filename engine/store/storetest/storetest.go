@@ -22,6 +22,8 @@ type Store interface {
 	Claims(ctx context.Context, prefix string, now time.Time) ([]incident.Place, error)
 	Deliver(ctx context.Context, d incident.Delivery) error
 	Deliveries(ctx context.Context, limit int) ([]incident.Delivery, error)
+	DeliveriesBefore(ctx context.Context, at time.Time, before int64, limit int) ([]incident.Delivery, error)
+	DeliveryBody(ctx context.Context, id int64) ([]byte, error)
 	KeepConfiguration(ctx context.Context, digest string, at time.Time, body []byte) error
 	Configuration(ctx context.Context, digest string) (body []byte, at time.Time, err error)
 	Compact(ctx context.Context, before time.Time) (removed int, err error)
@@ -65,6 +67,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"claims are listed by prefix", claimList},
 		{"heads are listed", headList},
 		{"the ledger", ledger},
+		{"the ledger is read backwards", deliveriesBackwards},
 		{"the ledger is bounded by rows", ledgerRows},
 		{"the ledger is bounded by age", ledgerAge},
 		{"configurations are kept", configurations},
