@@ -45,8 +45,22 @@ type compilation struct {
 	cel    *cel.Env
 }
 
-// program checks the text, puts variables in, and makes it ready to run. It gives nil after reporting a mistake.
+// program gives the text made ready to run, or nil after reporting a mistake. Without variables the same text is the same
+// program wherever it stands: `value > 0.01` is compiled once for all rules.
 func (c *compilation) program(want Kind) *Program {
+	key := programKey{c.scope.key(), c.text, want}
+	if p := c.env.program(key); p != nil && c.scope.steps == nil {
+		return p
+	}
+	p := c.compile(want)
+	if p != nil && c.scope.steps == nil && len(p.uses) == 0 {
+		c.env.keep(key, p)
+	}
+	return p
+}
+
+// compile checks the text, puts variables in, and plans it.
+func (c *compilation) compile(want Kind) *Program {
 	checked := c.check()
 	if checked == nil {
 		return nil

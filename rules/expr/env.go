@@ -21,13 +21,14 @@ const (
 // Env is CEL as astern's files use it: typed variables, no function that does I/O, every evaluation bounded. It is safe
 // for concurrent use.
 type Env struct {
-	mu     sync.Mutex
-	scopes map[string]*cel.Env
+	mu       sync.Mutex
+	scopes   map[string]*cel.Env
+	programs map[programKey]*Program
 }
 
 // NewEnv makes the environment.
 func NewEnv() (*Env, error) {
-	e := &Env{scopes: map[string]*cel.Env{}}
+	e := &Env{scopes: map[string]*cel.Env{}, programs: map[programKey]*Program{}}
 	for _, s := range []Scope{RuleWhen, RuleTarget, RuleText, Query, Holds, Communication} {
 		if _, err := e.scope(s); err != nil {
 			return nil, fmt.Errorf("make the CEL environment: %w", err)
@@ -45,10 +46,7 @@ func (e *Env) scope(s Scope) (*cel.Env, error) {
 	if s.steps != nil {
 		return extend(s)
 	}
-	key := s.name
-	for _, d := range s.known {
-		key += "\x00" + d.name + "\x00" + d.ast.OutputType().String()
-	}
+	key := s.key()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if env, ok := e.scopes[key]; ok {
@@ -59,6 +57,34 @@ func (e *Env) scope(s Scope) (*cel.Env, error) {
 		e.scopes[key] = env
 	}
 	return env, err
+}
+
+// key is the same for scopes with the same variables of the same types.
+func (s Scope) key() string {
+	var b strings.Builder
+	b.WriteString(s.name)
+	for _, d := range s.known {
+		b.WriteString("\x00" + d.name + "\x00" + d.ast.OutputType().String())
+	}
+	return b.String()
+}
+
+// programKey names a program that uses no variables.
+type programKey struct {
+	scope, text string
+	want        Kind
+}
+
+func (e *Env) program(key programKey) *Program {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.programs[key]
+}
+
+func (e *Env) keep(key programKey, p *Program) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.programs[key] = p
 }
 
 func extend(s Scope) (*cel.Env, error) {
