@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,50 +17,56 @@ import (
 const coalesce = 15 * time.Second
 
 // deliver brings one target its mail: to its open incident, to the closed one that holds the episode, or to a new one.
-func (e *Engine) deliver(ctx context.Context, box *mail) ([]incident.Decision, error) {
-	decided, err := e.deliverEnded(ctx, box)
+// The line, if there is one, goes with the last record; kept says that it did.
+func (e *Engine) deliver(ctx context.Context, box *mail, line closing) (decided []incident.Decision, kept bool, err error) {
+	if len(box.order) == 0 {
+		return e.deliverEnded(ctx, box, line)
+	}
+	decided, _, err = e.deliverEnded(ctx, box, nil)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	for _, l := range box.order {
-		more, err := e.deliverFiring(ctx, box, l)
-		if err != nil {
-			return nil, err
+	for n, l := range box.order {
+		last := line.after(decided)
+		if n < len(box.order)-1 {
+			last = nil
 		}
-		decided = append(decided, more...)
+		more, stored, err := e.deliverFiring(ctx, box, l, last)
+		if err != nil {
+			return nil, false, err
+		}
+		decided, kept = append(decided, more...), stored
 	}
-	return decided, nil
+	return decided, kept, nil
 }
 
-func (e *Engine) deliverFiring(ctx context.Context, box *mail, l *letter) ([]incident.Decision, error) {
+func (e *Engine) deliverFiring(ctx context.Context, box *mail, l *letter, line closing) (decided []incident.Decision, kept bool, err error) {
 	for tries := 0; tries < 5; tries++ {
-		id, open := e.index.openFor(box.target.Name)
-		var decided []incident.Decision
-		var err error
-		if open {
-			decided, err = e.join(ctx, id, box, l)
+		if id, open := e.index.openFor(box.target.Name); open {
+			decided, err = e.join(ctx, id, box, l, line)
+			kept = line != nil
 		} else {
-			decided, err = e.open(ctx, box, l)
+			decided, kept, err = e.open(ctx, box, l, line)
 		}
 		if !errors.Is(err, errMoved) {
-			return decided, err
+			return decided, kept, err
 		}
 	}
-	return nil, fmt.Errorf("deliver to %s: its incident kept changing: %w", box.target.Name, incident.ErrUnavailable)
+	return nil, false, fmt.Errorf("deliver to %s: its incident kept changing: %w", box.target.Name, incident.ErrUnavailable)
 }
 
 // errMoved: the incident that was to be joined has ended, or a rival opened one. Look again.
 var errMoved = errors.New("the target's open incident changed")
 
 // join adds what is new to an open incident; repeats within the coalescing time add nothing.
-func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]incident.Decision, error) {
+func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter, line closing) ([]incident.Decision, error) {
 	var late []incident.Seen
-	var kind string
+	var decided []incident.Decision
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		if i.Phase.Final() {
 			return draft{}, errMoved
 		}
-		kind = "repeated"
+		kind := "repeated"
 		var fresh, known []incident.Seen
 		late = nil
 		j, joined := joinedRule(i, l.rule.Name)
@@ -73,15 +80,18 @@ func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]i
 				late = append(late, a)
 			}
 		}
+		if len(fresh) > 0 {
+			kind = "joined"
+		}
+		decided = decisions(l, box, id, kind, late)
 		switch {
 		case len(fresh) > 0:
-			kind = "joined"
 		case len(known) == 0 || e.now().Sub(j.SeenAt) < coalesce:
-			return draft{}, nil
+			return draft{}.with(line, decided), nil
 		default: // one speaks for all that are known: a storm is not written down again and again
 			fresh = known[:1]
 		}
-		return facts(box.source, e.seen(box, l, fresh, !joined)), nil
+		return facts(box.source, e.seen(box, l, fresh, !joined)).with(line, decided), nil
 	})
 	if errors.Is(r.err, errMoved) {
 		e.index.learn(r.state) // it has ended: whoever remembered it as open is late
@@ -91,7 +101,7 @@ func (e *Engine) join(ctx context.Context, id string, box *mail, l *letter) ([]i
 	}
 	e.index.knows(l.alerts, box.target.Name, id)
 	e.askLate(box, l, late)
-	return decisions(l, box, id, kind, late), nil
+	return decided, nil
 }
 
 func (e *Engine) seen(box *mail, l *letter, alerts []incident.Seen, first bool) incident.AlertsSeen {
@@ -109,10 +119,10 @@ func (e *Engine) seen(box *mail, l *letter, alerts []incident.Seen, first bool) 
 }
 
 // open begins an incident for alerts that belong to no earlier episode of the target (S2, S10).
-func (e *Engine) open(ctx context.Context, box *mail, l *letter) ([]incident.Decision, error) {
+func (e *Engine) open(ctx context.Context, box *mail, l *letter, line closing) (decided []incident.Decision, kept bool, err error) {
 	past, err := e.pastIncidents(ctx, box.target.Name, earliest(l.alerts))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var fresh, late []incident.Seen
 	var old string
@@ -135,9 +145,10 @@ func (e *Engine) open(ctx context.Context, box *mail, l *letter) ([]incident.Dec
 		for n := range d {
 			d[n].Reason = "this episode belongs to " + old + ", which has ended: it starts nothing again"
 		}
-		return d, nil
+		return d, false, nil
 	}
 	id := box.target.Name + "-" + strconv.Itoa(nextNumber(past))
+	decided = decisions(l, box, id, "opened", late)
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		if i.Version > 0 {
 			return draft{}, errMoved
@@ -145,18 +156,18 @@ func (e *Engine) open(ctx context.Context, box *mail, l *letter) ([]incident.Dec
 		opened := incident.Opened{ID: id, Target: box.target.Name, Environment: box.target.Environment}
 		d := facts(box.source, opened, e.seen(box, l, fresh, true))
 		d.take = []incident.Claim{{Pool: "open/" + box.target.Name, Limit: 1}}
-		return d, nil
+		return d.with(line, decided), nil
 	})
 	var claimed *incident.ClaimedError
 	if errors.As(r.err, &claimed) {
 		e.learnHolder(ctx, claimed)
-		return nil, errMoved
+		return nil, false, errMoved
 	}
 	if r.err != nil {
-		return nil, r.err
+		return nil, false, r.err
 	}
 	e.index.knows(fresh, box.target.Name, id)
-	return decisions(l, box, id, "opened", late), nil
+	return decided, line != nil, nil
 }
 
 func (e *Engine) learnHolder(ctx context.Context, claimed *incident.ClaimedError) {
@@ -227,17 +238,33 @@ func nextNumber(past []incident.Incident) int {
 	return highest + 1
 }
 
-// deliverEnded closes episodes in the incident that holds them, open or ended.
-func (e *Engine) deliverEnded(ctx context.Context, box *mail) ([]incident.Decision, error) {
-	holders := map[string][]ending{}
-	var decided []incident.Decision
+// deliverEnded closes episodes in the incident that holds them, open or ended. The line goes with the last of these.
+func (e *Engine) deliverEnded(ctx context.Context, box *mail, line closing) (decided []incident.Decision, kept bool, err error) {
+	holders, decided, err := e.holders(ctx, box)
+	if err != nil {
+		return nil, false, err
+	}
+	for n, id := range slices.Sorted(maps.Keys(holders)) {
+		last := line
+		if n < len(holders)-1 {
+			last = nil
+		}
+		if kept, err = e.endEpisodes(ctx, id, box, holders[id], last, decided); err != nil {
+			return nil, false, err
+		}
+	}
+	return decided, kept, nil
+}
+
+// holders files the alerts that ended with the incidents that hold their episodes.
+func (e *Engine) holders(ctx context.Context, box *mail) (holders map[string][]ending, decided []incident.Decision, err error) {
+	holders = map[string][]ending{}
 	var past []incident.Incident
 	for _, a := range box.ended {
 		id, known := e.index.incidentOf(a.ID, box.target.Name)
 		if !known && past == nil {
-			var err error
 			if past, err = e.pastIncidents(ctx, box.target.Name, box.began()); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		if !known {
@@ -254,12 +281,7 @@ func (e *Engine) deliverEnded(ctx context.Context, box *mail) ([]incident.Decisi
 		d.Target, d.Incident = box.target.Name, id
 		decided = append(decided, d)
 	}
-	for id, ends := range holders {
-		if err := e.endEpisodes(ctx, id, box, ends); err != nil {
-			return nil, err
-		}
-	}
-	return decided, nil
+	return holders, decided, nil
 }
 
 // began is the earliest start among the alerts that ended.
@@ -271,7 +293,7 @@ func (m *mail) began() time.Time {
 	return earliest(starts)
 }
 
-func (e *Engine) endEpisodes(ctx context.Context, id string, box *mail, ends []ending) error {
+func (e *Engine) endEpisodes(ctx context.Context, id string, box *mail, ends []ending, line closing, decided []incident.Decision) (kept bool, err error) {
 	var gone []string
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		var f incident.AlertsEnded
@@ -283,17 +305,16 @@ func (e *Engine) endEpisodes(ctx context.Context, id string, box *mail, ends []e
 			}
 		}
 		if len(f.Alerts) == 0 {
-			return draft{}, nil
+			return draft{}.with(line, decided), nil
 		}
-		return facts(box.source, f), nil
+		return facts(box.source, f).with(line, decided), nil
 	})
-	if errors.Is(r.err, incident.ErrCompacted) { // removed meanwhile: nobody is left to be told
-		r.err = nil
+	compacted := errors.Is(r.err, incident.ErrCompacted) // removed meanwhile: nobody is left to be told
+	if r.err != nil && !compacted {
+		return false, r.err
 	}
-	if r.err == nil {
-		e.index.ended(gone, box.target.Name)
-	}
-	return r.err
+	e.index.ended(gone, box.target.Name)
+	return line != nil && !compacted, nil
 }
 
 func decisions(l *letter, box *mail, id, kind string, late []incident.Seen) []incident.Decision {

@@ -17,7 +17,18 @@ type draft struct {
 	take    []incident.Claim
 	release []string
 	fence   *incident.Fence
+	line    *incident.Delivery // of the ledger: durable with the facts, or alone where there are none
 }
+
+// with adds the ledger line that a notification's last draft carries, if it is that.
+func (d draft) with(line closing, decided []incident.Decision) draft {
+	if line != nil {
+		d.line = line(decided)
+	}
+	return d
+}
+
+func (d draft) empty() bool { return len(d.facts) == 0 && len(d.release) == 0 && d.line == nil }
 
 func facts(by string, f ...incident.Fact) draft { return draft{by: by, facts: f} }
 
@@ -149,7 +160,7 @@ func (j *journal[S]) commit(name string, st *stream[S], batch []*wish[S]) (rest 
 			return nil
 		}
 		taken, write, next := j.gather(name, state, batch)
-		if len(write.Events) == 0 && len(write.Release) == 0 {
+		if len(write.Events) == 0 && len(write.Release) == 0 && len(write.Lines) == 0 {
 			return batch[taken:]
 		}
 		j.hook("append")
@@ -163,7 +174,9 @@ func (j *journal[S]) commit(name string, st *stream[S], batch []*wish[S]) (rest 
 			answer(batch[:taken], recorded[S]{state: state, err: fmt.Errorf("append to %s after %d: %w", name, write.After, err)})
 			return batch[taken:]
 		}
-		j.settle(name, st, next, stored.Events)
+		if len(stored.Events) > 0 || len(write.Release) > 0 {
+			j.settle(name, st, next, stored.Events)
+		}
 		answer(batch[:taken], recorded[S]{state: next, tokens: stored.Tokens})
 		return batch[taken:]
 	}
@@ -181,8 +194,8 @@ func (j *journal[S]) gather(name string, state S, batch []*wish[S]) (taken int, 
 			continue
 		}
 		d, err := w.draft(next)
-		if err != nil || (len(d.facts) == 0 && len(d.release) == 0) {
-			if len(write.Events) > 0 && err == nil {
+		if err != nil || d.empty() {
+			if err == nil && len(write.Events)+len(write.Lines) > 0 {
 				taken++ // answered with the others: what it saw is not durable before them
 				continue
 			}
@@ -191,7 +204,7 @@ func (j *journal[S]) gather(name string, state S, batch []*wish[S]) (taken int, 
 			continue
 		}
 		alone := len(d.take) > 0 || len(d.release) > 0 || d.fence != nil
-		if alone && len(write.Events) > 0 {
+		if alone && len(write.Events)+len(write.Lines) > 0 {
 			break
 		}
 		for _, f := range d.facts {
@@ -200,13 +213,16 @@ func (j *journal[S]) gather(name string, state S, batch []*wish[S]) (taken int, 
 			write.Events = append(write.Events, e)
 			next = j.apply(next, e)
 		}
+		if d.line != nil {
+			write.Lines = append(write.Lines, *d.line)
+		}
 		taken++
 		if alone {
 			write.Take, write.Release, write.Fence = d.take, d.release, d.fence
 			break
 		}
 	}
-	if j.head != nil {
+	if j.head != nil && len(write.Events) > 0 {
 		write.Head = j.head(next)
 	}
 	return taken, write, next

@@ -45,15 +45,20 @@ func (e *Engine) Receive(ctx context.Context, n Notification) (Receipt, error) {
 	now := e.now()
 	e.index.heard(n.Source, n.Receiver, now, n.Truncated > 0)
 	sorted := e.sort(n)
-	decisions, err := e.deliverAll(ctx, sorted)
+	line := closing(func(decided []incident.Decision) *incident.Delivery {
+		return ledgerLine(n, now, sorted.config, decided)
+	})
+	decisions, kept, err := e.deliverAll(ctx, sorted, line)
 	if err != nil {
 		return Receipt{}, err
 	}
-	decisions = append(sorted.decided, decisions...)
 	if n.Truncated > 0 {
 		e.readWhole(n.Source)
 	}
-	if err := e.store.Deliver(ctx, e.ledgerLine(n, now, decisions)); err != nil {
+	if !kept {
+		err = e.store.Deliver(ctx, *line(decisions))
+	}
+	if err != nil {
 		return Receipt{}, fmt.Errorf("keep the delivery of %s: %w", n.Source, err)
 	}
 	e.hook("delivery-kept")
@@ -89,12 +94,13 @@ type sortedMail struct {
 	byTarget map[string]*mail
 	listed   bool
 	decided  []incident.Decision // alerts that reach no incident
+	config   string              // by which they were judged
 }
 
 // sort says for each alert which rules it matches and which target it chooses.
 func (e *Engine) sort(n Notification) sortedMail {
 	cfg := e.config.Load()
-	s := sortedMail{byTarget: map[string]*mail{}, listed: n.listed}
+	s := sortedMail{byTarget: map[string]*mail{}, listed: n.listed, config: cfg.Digest}
 	for _, d := range n.Alerts {
 		a := d.Alert
 		a.Source, a.ID, a.GroupLabels = n.Source, AlertID(n.Source, a.Labels), n.GroupLabels
@@ -113,16 +119,20 @@ func (e *Engine) sort(n Notification) sortedMail {
 
 const watchdogName = "Watchdog"
 
-// aside names the alerts that are never matched.
+// aside names the alerts that are never matched, and hears the Watchdog.
 func (e *Engine) aside(d Delivered, a incident.Alert) (kind, reason string) {
-	name := a.Labels["alertname"]
+	if kind, reason = setAside(d); kind == "watchdog" && a.Status == "firing" {
+		e.index.sawWatchdog(a.Source, e.now())
+	}
+	return kind, reason
+}
+
+func setAside(d Delivered) (kind, reason string) {
+	name := d.Alert.Labels["alertname"]
 	switch {
 	case d.Quarantine != "":
 		return "quarantined", d.Quarantine
 	case name == watchdogName:
-		if a.Status == "firing" {
-			e.index.sawWatchdog(a.Source, e.now())
-		}
 		return "watchdog", "the way from Prometheus to here is alive"
 	case strings.HasPrefix(name, "Astern"):
 		return "own", "an alert about astern never matches a rule"
@@ -136,7 +146,8 @@ func decision(a incident.Alert, kind, reason string) incident.Decision {
 
 func (s *sortedMail) firing(e *Engine, cfg *Configuration, a incident.Alert, note string) {
 	vars := alertVars(a, e.now())
-	matches := cfg.Rules.Match(vars)
+	matches, failed := cfg.Rules.Judge(vars)
+	e.failures.note(failed, e.now())
 	if len(matches) == 0 {
 		s.decided = append(s.decided, decision(a, "unmatched", ""))
 		return
@@ -233,22 +244,40 @@ func alertVars(a incident.Alert, now time.Time) expr.Vars {
 	}
 }
 
-// deliverAll brings each target its mail, side by side.
-func (e *Engine) deliverAll(ctx context.Context, s sortedMail) ([]incident.Decision, error) {
-	group, ctx := errgroup.WithContext(ctx)
-	boxes := slices.Collect(maps.Values(s.byTarget))
-	decided := make([][]incident.Decision, len(boxes))
-	for n, box := range boxes {
-		group.Go(func() error {
-			var err error
-			decided[n], err = e.deliver(ctx, box)
+// closing writes a notification's ledger line from all that was decided. It goes with the last record that the
+// notification makes, in its transaction: one commit makes both durable, and a decision made again makes the line again.
+type closing func(decided []incident.Decision) *incident.Delivery
+
+// after is the closing that knows of what was decided before; nil stays nil: another record is the last.
+func (c closing) after(before []incident.Decision) closing {
+	if c == nil {
+		return nil
+	}
+	return func(decided []incident.Decision) *incident.Delivery { return c(slices.Concat(before, decided)) }
+}
+
+// deliverAll brings each target its mail, side by side, and the last one when the others are durable: with it goes the
+// ledger line. Kept says that it did.
+func (e *Engine) deliverAll(ctx context.Context, s sortedMail, line closing) (decided []incident.Decision, kept bool, err error) {
+	names := slices.Sorted(maps.Keys(s.byTarget))
+	if len(names) == 0 {
+		return s.decided, false, nil
+	}
+	last := len(names) - 1
+	group, together := errgroup.WithContext(ctx)
+	each := make([][]incident.Decision, len(names))
+	for n, name := range names[:last] {
+		group.Go(func() (err error) {
+			each[n], _, err = e.deliver(together, s.byTarget[name], nil)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return slices.Concat(decided...), nil
+	before := append(s.decided, slices.Concat(each...)...)
+	more, kept, err := e.deliver(ctx, s.byTarget[names[last]], line.after(before))
+	return append(before, more...), kept, err
 }
 
 const (
@@ -256,14 +285,14 @@ const (
 	ledgerBody      = 64 << 10
 )
 
-func (e *Engine) ledgerLine(n Notification, now time.Time, decisions []incident.Decision) incident.Delivery {
+func ledgerLine(n Notification, now time.Time, config string, decisions []incident.Decision) *incident.Delivery {
 	counts := map[string]int{}
 	for _, d := range decisions {
 		counts[d.Kind]++
 	}
-	return incident.Delivery{
+	return &incident.Delivery{
 		At: now, Source: n.Source, Receiver: n.Receiver, GroupKey: n.GroupKey, Status: n.Status, Truncated: n.Truncated,
 		Alerts: len(n.Alerts), Decisions: decisions[:min(len(decisions), ledgerDecisions)], Counts: counts,
-		Config: e.config.Load().Digest, Body: n.Body[:min(len(n.Body), ledgerBody)],
+		Config: config, Body: n.Body[:min(len(n.Body), ledgerBody)],
 	}
 }

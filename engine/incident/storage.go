@@ -19,6 +19,9 @@ type Append struct {
 	Release []string
 	// Fence, when not zero, is the token under which the outcome was reached: the lock must still be held with it (S3).
 	Fence *Fence
+	// Lines are what the ledger says of the notifications that asked for this write: stored with it, or not at all. A
+	// write may consist of them alone; then too it is refused when After is not the end of the history.
+	Lines []Delivery
 }
 
 // Fence names a claim that must still be held with this token.

@@ -30,6 +30,7 @@ func (s *SQLite) Append(ctx context.Context, a incident.Append) (incident.Append
 type write struct {
 	incident.Append
 	facts [][]byte
+	lines []line
 	head  *headRow
 	done  incident.Appended
 }
@@ -60,6 +61,13 @@ func prepareWrite(a incident.Append) (*write, error) {
 		if _, err := nanos(c.Until); err != nil {
 			return nil, fmt.Errorf("claim %s: %w", c.Pool, err)
 		}
+	}
+	for _, d := range a.Lines {
+		l, err := prepareLine(d)
+		if err != nil {
+			return nil, fmt.Errorf("the ledger line of %s: %w", d.Source, err)
+		}
+		w.lines = append(w.lines, l)
 	}
 	return w, w.prepareHead()
 }
@@ -100,7 +108,7 @@ func (w *write) prepareHead() error {
 	return nil
 }
 
-// run is the job: fence, version, claims, events, head. Nothing of it stays when any of it fails.
+// run is the job: fence, version, claims, events, ledger lines, head. Nothing of it stays when any of it fails.
 func (w *write) run(db *writer) error {
 	if err := db.holds(w.Stream, w.Fence); err != nil {
 		return err
@@ -120,6 +128,11 @@ func (w *write) run(db *writer) error {
 	for i := range w.done.Events {
 		if end, err = db.insertEvent(w.Stream, end, &w.done.Events[i], w.facts[i]); err != nil {
 			return err
+		}
+	}
+	for _, l := range w.lines {
+		if err := l.insert(db); err != nil {
+			return fmt.Errorf("store the ledger line: %w", err)
 		}
 	}
 	db.own.tips[w.Stream] = end

@@ -23,21 +23,38 @@ func (s *SQLite) Deliver(ctx context.Context, d incident.Delivery) error {
 }
 
 func (s *SQLite) deliver(ctx context.Context, d incident.Delivery) error {
-	at, err := nanos(d.At)
+	l, err := prepareLine(d)
 	if err != nil {
 		return err
+	}
+	return s.queue.do(ctx, l.insert)
+}
+
+// line is a delivery as its row holds it.
+type line struct {
+	at     sql.NullInt64
+	config string
+	entry  string
+	body   []byte
+}
+
+func prepareLine(d incident.Delivery) (line, error) {
+	at, err := nanos(d.At)
+	if err != nil {
+		return line{}, err
 	}
 	d.ID, d.At = 0, utc(d.At)
 	entry, err := json.Marshal(d)
 	if err != nil {
-		return fmt.Errorf("encode: %w", err)
+		return line{}, fmt.Errorf("encode: %w", err)
 	}
-	body := d.Body[:min(len(d.Body), maxBody)]
-	return s.queue.do(ctx, func(w *writer) error {
-		w.own.delivered = true
-		_, err := w.exec(`INSERT INTO deliveries (at, config, entry, body) VALUES (?, ?, ?, ?)`, at, d.Config, string(entry), body)
-		return err
-	})
+	return line{at, d.Config, string(entry), d.Body[:min(len(d.Body), maxBody)]}, nil
+}
+
+func (l line) insert(w *writer) error {
+	w.own.delivered = true
+	_, err := w.exec(`INSERT INTO deliveries (at, config, entry, body) VALUES (?, ?, ?, ?)`, l.at, l.config, l.entry, l.body)
+	return err
 }
 
 // pruneEvery is how often the ledger is held to its age: looking costs more than a line.
