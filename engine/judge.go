@@ -23,11 +23,12 @@ type question struct {
 	target  *plan.Target
 	history incident.TargetHistory
 	mode    incident.Mode
-	changed incident.RuleChange // what holds the mode down, when the rule was changed lately
+	lowered lowered // what holds the mode down for a while
 	guards  incident.Guards
 	vars    expr.Vars
 	plan    *incident.Plan
 	now     time.Time
+	looks   bool // asked to explain: nothing follows from the answer, and nothing is recorded
 }
 
 // ask gathers what a judgement is about. A rule or target that is gone is a finding, not an error.
@@ -50,30 +51,39 @@ func (e *Engine) ask(ctx context.Context, inc incident.Incident, rule string) (q
 	}
 	q.mode, q.guards = incident.Auto, e.guardsFor(q.cfg, target, q.rule)
 	if q.rule != nil {
-		q.mode, q.changed = e.modeUnder(q.rule, target)
+		q.mode, q.lowered = e.modeUnder(q.rule, target)
 	}
 	q.vars = e.varsFor(q)
 	return q, nil, nil
 }
 
 // modeFor is the lowest of what installation, environment, target and rule allow (S20); unarmed or anonymous is observe
-// (S19), and a rule that was changed lately only suggests.
+// (S19), and a rule that was changed lately, or flapped on this target (S11), only suggests.
 func (e *Engine) modeFor(r *rules.Rule, t *plan.Target) incident.Mode {
 	mode, _ := e.modeUnder(r, t)
 	return mode
 }
 
-// modeUnder is modeFor with the change that holds the mode down; it is empty when the mode is what it would be without.
-func (e *Engine) modeUnder(r *rules.Rule, t *plan.Target) (incident.Mode, incident.RuleChange) {
+// lowered is what holds a mode down for a while, and until when. It refuses nothing: what the rule would have done still
+// counts.
+type lowered struct {
+	why   incident.Finding
+	until time.Time
+}
+
+// modeUnder is modeFor with what holds the mode down; that is empty when the mode is what it would be without.
+func (e *Engine) modeUnder(r *rules.Rule, t *plan.Target) (incident.Mode, lowered) {
 	mode := incident.Lowest(incident.Mode(r.Mode), e.ceiling(t))
 	if mode.Rank() <= incident.Suggest.Rank() {
-		return mode, incident.RuleChange{}
+		return mode, lowered{}
 	}
-	change, held := e.changeOf(r, t)
-	if !held {
-		return mode, incident.RuleChange{}
+	if change, held := e.changeOf(r, t); held {
+		return incident.Suggest, changedLately(r, change)
 	}
-	return incident.Suggest, change
+	if l, flaps := e.flapsOn(r, t); flaps {
+		return incident.Suggest, l
+	}
+	return mode, lowered{}
 }
 
 func (e *Engine) ceiling(t *plan.Target) incident.Mode {
@@ -104,7 +114,12 @@ func (e *Engine) armed() bool {
 	return ok && i.Armed != nil
 }
 
-func (e *Engine) guardsFor(cfg *Configuration, t *plan.Target, r *rules.Rule) incident.Guards {
+func (*Engine) guardsFor(cfg *Configuration, t *plan.Target, r *rules.Rule) incident.Guards {
+	return guardsFor(cfg, t, r)
+}
+
+// guardsFor is what holds for a target and a rule, the nearest word first.
+func guardsFor(cfg *Configuration, t *plan.Target, r *rules.Rule) incident.Guards {
 	levels := []incident.Guards{t.Guards, cfg.Settings.TeamGuards[t.Team], cfg.Settings.Guards, incident.DefaultGuards()}
 	if r != nil {
 		nearest, _ := incident.GuardsFrom(r.Guards) // the loader refused what does not parse
@@ -219,9 +234,9 @@ func (q question) weigh(findings []incident.Finding, again bool) incident.Judgem
 	switch {
 	case q.mode == incident.Observe:
 		j.Verdict, j.Reason = incident.Watch, "observe: "+wouldHave(j.Would, reason)
-	case q.mode == incident.Suggest && !q.changed.Until.IsZero():
-		f := q.changedFinding()
-		j.Verdict, j.Reason, j.Until = incident.Tell, "suggest: "+f.Reason+"; "+wouldHave(j.Would, reason), q.changed.Until
+	case q.mode == incident.Suggest && !q.lowered.until.IsZero():
+		f := q.lowered.why
+		j.Verdict, j.Reason, j.Until = incident.Tell, "suggest: "+f.Reason+"; "+wouldHave(j.Would, reason), q.lowered.until
 		j.Findings = append(slices.Clone(findings), f)
 	case q.mode == incident.Suggest:
 		j.Verdict, j.Reason = incident.Tell, "suggest: "+wouldHave(j.Would, reason)

@@ -130,6 +130,9 @@ func (e *Engine) performJudge(ctx context.Context, inc incident.Incident, c inci
 	if again, err := e.ceilingEnded(ctx, inc, c); again || err != nil {
 		return err
 	}
+	if again, err := e.noteFlapping(ctx, inc, c); again || err != nil {
+		return err
+	}
 	cfg := e.config.Load()
 	f, err := e.judge(ctx, inc, c)
 	if err != nil {

@@ -56,10 +56,9 @@ func (e *Engine) changeOf(r *rules.Rule, t *plan.Target) (incident.RuleChange, b
 
 const changedGuard = "changed_rule"
 
-// changedFinding says why the rule only suggests. It refuses nothing: what the rule would have done still counts.
-func (q question) changedFinding() incident.Finding {
-	return *finding(changedGuard, "S20", incident.Tell, "rule changed %s; it only suggests until %s, unless `astern rules waive %s`",
-		stamp(q.changed.At), stamp(q.changed.Until), q.rule.Name)
+func changedLately(r *rules.Rule, c incident.RuleChange) lowered {
+	return lowered{*finding(changedGuard, "S20", incident.Tell, "rule changed %s; it only suggests until %s, unless `astern rules waive %s`",
+		stamp(c.At), stamp(c.Until), r.Name), c.Until}
 }
 
 // ceilingEnded tells an incident that a rule which only suggested, because it was changed, may do more now. Then it is

@@ -74,6 +74,16 @@ type RollbackAnswer struct {
 	Incident string `json:"incident"`
 }
 
+// RuleList is the rules in force with what the last 30 days say of them; kind RuleList.
+type RuleList struct {
+	Header
+	Items []engine.RuleStatus `json:"items"`
+	// Since is where the window of the scores begins.
+	Since time.Time `json:"since"`
+	// Missed are the rollbacks by people that no rule would have started, by target.
+	Missed []engine.TargetMisses `json:"missed"`
+}
+
 // TargetAnswer is one target; kind Target.
 type TargetAnswer struct {
 	Header
@@ -135,11 +145,23 @@ type (
 	ReasonRequest struct {
 		Reason string `json:"reason"`
 	}
+	// ResetRequest says on which target a rule that flapped may act again.
+	ResetRequest struct {
+		Target string `json:"target"`
+		Reason string `json:"reason"`
+	}
 	// SettleRequest is a person's word on a step in doubt: settlement is "done" or "repeat".
 	SettleRequest struct {
 		Step       string            `json:"step"`
 		Settlement engine.Settlement `json:"settlement"`
 		Reason     string            `json:"reason"`
+	}
+	// MarkRequest says whether a rule was right to want to act: mark is "right" or "wrong". Without a rule it is the only
+	// one that would have acted.
+	MarkRequest struct {
+		Mark   string `json:"mark"`
+		Rule   string `json:"rule,omitempty"`
+		Reason string `json:"reason"`
 	}
 	// RollbackRequest is a person's own rollback (T6). With plan, nothing is done when the plan is another one by now.
 	RollbackRequest struct {

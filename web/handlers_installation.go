@@ -66,8 +66,27 @@ func (s *Server) releaseMassEvent(ctx context.Context, p engine.Person, _ call, 
 	return done("released"), s.engine.ReleaseMassEvent(ctx, p, in.Reason)
 }
 
-func (s *Server) rules(context.Context, call) (List[engine.RuleStatus], error) {
-	return list("RuleList", s.engine.Rules()), nil
+func (s *Server) rules(ctx context.Context, _ call) (RuleList, error) {
+	report, err := s.engine.Rules(ctx)
+	if err != nil {
+		return RuleList{}, err
+	}
+	items := list("RuleList", report.Rules)
+	return RuleList{items.Header, items.Items, report.Since, list("", report.Missed).Items}, nil
+}
+
+func (s *Server) waiveRule(ctx context.Context, p engine.Person, c call, in ReasonRequest) (Done, error) {
+	if err := words("reason", in.Reason, true); err != nil {
+		return Done{}, err
+	}
+	return done("waived"), s.engine.WaiveRule(ctx, p, c.params["name"], in.Reason)
+}
+
+func (s *Server) resetFlapping(ctx context.Context, p engine.Person, c call, in ResetRequest) (Done, error) {
+	if err := words("reason", in.Reason, true); err != nil {
+		return Done{}, err
+	}
+	return done("reset"), s.engine.ResetFlapping(ctx, p, c.params["name"], in.Target, in.Reason)
 }
 
 func (s *Server) deliveries(ctx context.Context, c call) (List[incident.Delivery], error) {

@@ -28,6 +28,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/incidents/{id}/reject", Operator, "Says no to the open plan.", nil, tell(s.reject)},
 		{"POST", "/api/v1/incidents/{id}/abort", Operator, "Stops the procedure before its next step.", nil, tell(s.abort)},
 		{"POST", "/api/v1/incidents/{id}/settle", Approver, "Says whether the effect of a step in doubt is there.", nil, tell(s.settle)},
+		{"POST", "/api/v1/incidents/{id}/mark", Operator, "Says whether a rule was right to want to act, also after the incident's end.", nil, tell(s.mark)},
 
 		{"GET", "/api/v1/plan/{target}", Viewer, "Shows what a rollback would do now; it changes nothing.", nil, ask(s.plan)},
 		{"POST", "/api/v1/rollbacks", Approver, "Rolls a target back because a person says so.", nil, tell(s.rollback)},
@@ -45,7 +46,9 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/arm", Admin, "Lets automation act.", nil, tell(s.arm)},
 		{"POST", "/api/v1/disarm", Operator, "Makes automation judge without acting.", nil, tell(s.disarm)},
 
-		{"GET", "/api/v1/rules", Viewer, "Lists the rules in force.", nil, ask(s.rules)},
+		{"GET", "/api/v1/rules", Viewer, "Lists the rules in force, with what the last 30 days say of them.", nil, ask(s.rules)},
+		{"POST", "/api/v1/rules/{name}/waive", Approver, "Lets a changed rule act at once, instead of only suggesting for a day.", nil, tell(s.waiveRule)},
+		{"POST", "/api/v1/rules/{name}/reset", Approver, "Lets a rule act again on a target where it flapped.", nil, tell(s.resetFlapping)},
 		{"GET", "/api/v1/deliveries", Viewer, "Lists the notifications taken in and what each alert came to, newest first.", []parameter{{"limit", "at most this many; 100 when absent"}}, ask(s.deliveries)},
 		{"GET", "/api/v1/status", Viewer, "Shows the installation as a whole.", nil, ask(s.status)},
 		{"GET", "/api/v1/openapi.json", Public, "This document.", nil, page(s.document)},
