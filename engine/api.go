@@ -75,6 +75,37 @@ type RuleStatus struct {
 	For    time.Duration `json:"for"`
 	Do     string        `json:"do"`
 	Digest string        `json:"digest"`
+	// Effective is the highest mode that counts now for any of its targets; Held says what keeps it below the rule's own,
+	// and HeldUntil when that ends by itself.
+	Effective incident.Mode `json:"effective"`
+	Held      string        `json:"held,omitempty"`
+	HeldUntil time.Time     `json:"held_until,omitzero"`
+	// Matched counts the incidents of the score's window in which an alert matched, and LastMatch is the newest of them.
+	Matched   int       `json:"matched"`
+	LastMatch time.Time `json:"last_match,omitzero"`
+	// Score is pooled over its targets; Demand is the lower bound that it needs.
+	Score  incident.Score `json:"score"`
+	Demand float64        `json:"demand"`
+	// Error is why its condition could not be evaluated, when that was so within the window.
+	Error string `json:"error,omitempty"`
+	// Ready says that its record allows the next mode; NotReady says what is missing.
+	Ready    bool   `json:"ready"`
+	NotReady string `json:"not_ready,omitempty"`
+}
+
+// RuleReport is all rules with what the last days say of them.
+type RuleReport struct {
+	Rules []RuleStatus `json:"rules"`
+	// Since is where the window of the scores begins.
+	Since time.Time `json:"since"`
+	// Missed are the rollbacks by people that no rule would have started, by target.
+	Missed []TargetMisses `json:"missed,omitempty"`
+}
+
+// TargetMisses are the rollbacks of one target by people that no rule would have started.
+type TargetMisses struct {
+	Target string              `json:"target"`
+	Moves  []incident.MoveBack `json:"moves"`
 }
 
 // Status is the installation as a whole.

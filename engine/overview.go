@@ -63,17 +63,6 @@ func (e *Engine) targetStatus(ctx context.Context, t *plan.Target) (TargetStatus
 	return s, err
 }
 
-// Rules are all rules in the order of the files.
-func (e *Engine) Rules() []RuleStatus {
-	var out []RuleStatus
-	for _, r := range e.config.Load().Rules.Rules() {
-		out = append(out, RuleStatus{
-			Name: r.Name, Group: r.Group, File: r.File, Mode: incident.Mode(r.Mode), For: r.For, Do: r.Do, Digest: r.Digest,
-		})
-	}
-	return out
-}
-
 // Status is the installation as a whole.
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	i, err := e.installation.load(ctx, installationStream)

@@ -115,6 +115,20 @@ func (s *Server) settle(ctx context.Context, p engine.Person, c call, in SettleR
 	return done("settled"), s.engine.Settle(ctx, p, c.params["id"], in.Step, in.Settlement, in.Reason)
 }
 
+func (s *Server) mark(ctx context.Context, p engine.Person, c call, in MarkRequest) (Done, error) {
+	if in.Mark != string(incident.Right) && in.Mark != string(incident.Wrong) {
+		return Done{}, malformedAt("/mark", "%s is neither %q nor %q", quote(in.Mark), incident.Right, incident.Wrong)
+	}
+	if err := words("rule", in.Rule, false); err != nil {
+		return Done{}, err
+	}
+	if err := words("reason", in.Reason, true); err != nil {
+		return Done{}, err
+	}
+	rule, err := s.engine.MarkWouldAct(ctx, p, c.params["id"], in.Rule, in.Mark == string(incident.Right), in.Reason)
+	return done(rule + " is marked " + in.Mark), err
+}
+
 func (s *Server) plan(ctx context.Context, c call) (PlanAnswer, error) {
 	preview, err := s.engine.Preview(ctx, c.params["target"])
 	return PlanAnswer{header("Plan"), preview}, err

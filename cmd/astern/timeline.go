@@ -73,7 +73,7 @@ func tell(before, after incident.Incident, e incident.Event) entry {
 		return tellAlerts(before, after, e)
 	case incident.Judged:
 		return tellJudged(before, f)
-	case incident.Requested, incident.Approved, incident.Declined, incident.Aborted, incident.StepSettled:
+	case incident.Requested, incident.Approved, incident.Declined, incident.Aborted, incident.StepSettled, incident.WouldActMarked:
 		return tellPerson(before, e)
 	case incident.HealthSeen:
 		return tellHealth(before, after, f)

@@ -144,6 +144,12 @@ func tellPerson(before incident.Incident, e incident.Event) entry {
 		said.text = fmt.Sprintf("%s rejects it: %s", e.By, f.Reason)
 	case incident.Aborted:
 		said.text = fmt.Sprintf("%s aborts it: %s", e.By, f.Reason)
+	case incident.WouldActMarked:
+		word := incident.Wrong
+		if f.Right {
+			word = incident.Right
+		}
+		said.text = fmt.Sprintf("%s marks rule %s %s: %s", e.By, f.Rule, word, f.Reason)
 	case incident.StepSettled:
 		word := "is not there; it runs again"
 		if f.Done {

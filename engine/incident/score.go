@@ -183,6 +183,11 @@ func (s Score) Fraction() string {
 	}
 }
 
+// Percent is the interval in whole percents, never narrower than it is.
+func (s Score) Percent() (low, high int) {
+	return percentDown(s.Low), int(math.Ceil(s.High*100 - 1e-9))
+}
+
 // Lacks says what is missing for a demanded lower bound; nothing when the score meets it.
 func (s Score) Lacks(demand float64) string {
 	switch {

@@ -1,8 +1,10 @@
 package incident
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -91,6 +93,25 @@ func (s *Shadow) judged(f Judged, e Event) {
 // act is the place of a rule's would-act; -1 when there is none.
 func (s *Shadow) act(rule string) int {
 	return slices.IndexFunc(s.Acts, func(a WouldAct) bool { return a.Rule == rule })
+}
+
+// Meant is the rule that a person's word is about: the one named, or the only one that would have acted.
+func (s Shadow) Meant(rule string) (string, error) {
+	var names []string
+	for _, a := range s.Acts {
+		names = append(names, a.Rule)
+	}
+	switch {
+	case len(names) == 0:
+		return "", fmt.Errorf("no rule would have acted in %s: there is nothing to mark", s.Incident)
+	case rule != "" && !slices.Contains(names, rule):
+		return "", fmt.Errorf("rule %s would not have acted in %s; those that would: %s", rule, s.Incident, strings.Join(names, ", "))
+	case rule == "" && len(names) > 1:
+		return "", fmt.Errorf("several rules would have acted in %s: name one of %s", s.Incident, strings.Join(names, ", "))
+	case rule == "":
+		return names[0], nil
+	}
+	return rule, nil
 }
 
 // marked: the target was moved. What a person asked for is the person's move, whatever rules say of it.
