@@ -18,6 +18,8 @@ type found struct {
 	config  string // an astern.yaml, which holds the others together
 	files   config.Files
 	strange []string // YAML files that are none of astern's
+	// Files of the neighbours, which astern's are held against.
+	prometheus, alertmanager map[string][]byte
 }
 
 // find reads what the arguments of `check` name: files, or directories searched for files. Without arguments it is this
@@ -26,7 +28,8 @@ func find(args []string) (*found, error) {
 	if len(args) == 0 {
 		args = []string{"."}
 	}
-	f := &found{files: config.Files{Rules: map[string][]byte{}, Targets: map[string][]byte{}, Procedures: map[string][]byte{}, Communications: map[string][]byte{}}}
+	f := &found{files: config.Files{Rules: map[string][]byte{}, Targets: map[string][]byte{}, Procedures: map[string][]byte{}, Communications: map[string][]byte{}},
+		prometheus: map[string][]byte{}, alertmanager: map[string][]byte{}}
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		switch {
@@ -83,6 +86,10 @@ func (f *found) file(path string, named bool) error {
 		f.files.Procedures[path] = data
 	case "communications":
 		f.files.Communications[path] = data
+	case "prometheus":
+		f.prometheus[path] = data
+	case "alertmanager":
+		f.alertmanager[path] = data
 	default:
 		if named {
 			return usageHint("rule files begin with `groups`, target files with `classes` or `targets`, procedure files with `procedures`, communication files with `communications`",
@@ -97,7 +104,7 @@ func (f *found) file(path string, named bool) error {
 const unreadable = "yaml/syntax"
 
 // kindOf says which of astern's files it is by its outermost keys, also when the YAML breaks off; empty when it is none. Prometheus's rule files begin
-// with `groups`, too; a file of rule tests is checked when it is run.
+// with `groups`, too: those and Alertmanager's configuration are neighbours. A file of rule tests is checked when it is run.
 func kindOf(path string, data []byte) string {
 	file, mistakes := expr.ParseFile(path, data)
 	has := func(key string) bool { return file.Root().Get(key).Exists() }
@@ -111,8 +118,12 @@ func kindOf(path string, data []byte) string {
 		return ""
 	case filepath.Base(path) == "astern.yaml", has("storage"), has("senders"):
 		return "config"
-	case has("groups") && !isPrometheus(file.Root()):
+	case has("groups") && isPrometheus(file.Root()):
+		return "prometheus"
+	case has("groups"):
 		return "rules"
+	case has("route") && has("receivers"):
+		return "alertmanager"
 	case has("classes"), has("targets"):
 		return "targets"
 	case has("procedures"):

@@ -23,6 +23,7 @@ type loaded struct {
 	Digest   string
 
 	files config.Files
+	draft *rules.Set // the rules, also beside mistakes
 }
 
 // load reads astern.yaml and the files it names. The error says that the file cannot be read; every mistake in it and in
@@ -69,6 +70,7 @@ func (l *loaded) read() (expr.Diagnostics, error) {
 		return nil, err
 	}
 	draft, found := rules.Draft(env, l.files.Rules)
+	l.draft = draft
 	if found.Err() == nil {
 		l.Rules = draft
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	text []byte
 }
 
+// Text is the file as it was read.
+func (c *Config) Text() []byte { return c.text }
+
 // Modes are the ceilings of the installation (S20).
 type Modes struct {
 	// Default holds for environments that ByEnvironment does not name.

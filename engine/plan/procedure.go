@@ -17,6 +17,8 @@ type Procedure struct {
 	File  string
 	Line  int
 	Steps []*Step
+
+	node *expr.Node
 }
 
 // Step is one step as written, its parameters bound to the action's own struct.
@@ -53,7 +55,7 @@ func (b *Book) loadProcedures(files []*expr.File) {
 func (b *Book) readProcedure(n *expr.Node) {
 	name := n.Need("name").Identifier()
 	n = n.In("procedure "+name).Map("name", "steps")
-	p := &Procedure{Name: name, File: n.File().Name, Line: n.Line()}
+	p := &Procedure{Name: name, File: n.File().Name, Line: n.Line(), node: n}
 	switch _, twice := b.Procedure(name); {
 	case twice:
 		n.Get("name").Report("name/twice", fmt.Sprintf("the procedure %q stands twice", name), "")

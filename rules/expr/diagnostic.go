@@ -20,18 +20,25 @@ type Diagnostic struct {
 	Message, Hint string
 	// Source is the line it stands in.
 	Source string
-	// Warning says that the file can be used all the same.
-	Warning bool
+	// Warning says that the file can be used all the same; Info, of a warning, that nothing need be wrong at all.
+	Warning, Info bool
+}
+
+// Severity is error, warning or info.
+func (d Diagnostic) Severity() string {
+	switch {
+	case d.Info:
+		return "info"
+	case d.Warning:
+		return "warning"
+	}
+	return "error"
 }
 
 // String is the mistake as `astern check` shows it: what, where, the line, and a caret under the place.
 func (d Diagnostic) String() string {
 	var b strings.Builder
-	word := "error"
-	if d.Warning {
-		word = "warning"
-	}
-	fmt.Fprintf(&b, "%s: %s (%s)\n  ---> %s", word, d.Message, d.Code, d.position())
+	fmt.Fprintf(&b, "%s: %s (%s)\n  ---> %s", d.Severity(), d.Message, d.Code, d.position())
 	if d.Path != "" {
 		fmt.Fprintf(&b, " -> %s", visible(d.Path))
 	}

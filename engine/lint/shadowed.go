@@ -1,0 +1,75 @@
+package lint
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/rules"
+)
+
+// shadowed finds rules that can never lead. The first rule that is due leads and the others join as evidence (S2): a rule
+// whose alerts all match another one that is due no later, asks no more and may do the same, changes nothing. Rules that
+// only watch hide nothing: people compare rules in observe on purpose. Two rules that say the same are told in any mode.
+func shadowed(w *world) {
+	for n, s := range w.subjects {
+		for m, by := range w.subjects {
+			if n == m || !s.covered(by) {
+				continue
+			}
+			if at := fmt.Sprintf("%s:%d", by.File, by.Line); s.twin(by) {
+				if m < n {
+					w.report(s.Node().Get("rule"), "rule/shadowed", fmt.Sprintf("says the same as the rule %s", by.Name), "first at "+at)
+					break
+				}
+			} else if s.outrun(by, m < n) {
+				w.report(s.Node().Get("rule"), "rule/shadowed", fmt.Sprintf("never leads: the rule %s matches the same alerts and is due no later", by.Name), "it is at "+at)
+				break
+			}
+		}
+	}
+}
+
+// covered says that by matches every alert that s does and would do the same to the same target.
+func (s *subject) covered(by *subject) bool {
+	if s.branches == nil || by.branches == nil || s.Do != by.Do || !s.sameTarget(by) || !slices.ContainsFunc(s.branches, branch.possible) {
+		return false
+	}
+	return !slices.ContainsFunc(s.branches, func(b branch) bool { return b.possible() && !implied(b, by.branches) })
+}
+
+func (s *subject) sameTarget(by *subject) bool {
+	if s.TargetProgram() == nil || by.TargetProgram() == nil {
+		return s.Target == "" && by.Target == ""
+	}
+	return textOf(s.TargetProgram().Expr()) == textOf(by.TargetProgram().Expr())
+}
+
+// twin says that two rules differ in their words alone.
+func (s *subject) twin(by *subject) bool {
+	return by.covered(s) && s.Mode == by.Mode && s.For == by.For && s.sameGuards(by) && asksNoMore(s.Confirm, by.Confirm) && asksNoMore(by.Confirm, s.Confirm) &&
+		s.Labels["severity"] == by.Labels["severity"]
+}
+
+// outrun says that by leads whenever s could.
+func (s *subject) outrun(by *subject, earlier bool) bool {
+	own, other := incident.Mode(s.Mode).Rank(), incident.Mode(by.Mode).Rank()
+	due := by.For < s.For || by.For == s.For && earlier
+	return own >= incident.Approve.Rank() && other >= own && due && s.sameGuards(by) && asksNoMore(by.Confirm, s.Confirm) &&
+		s.Labels["severity"] == by.Labels["severity"]
+}
+
+func (s *subject) sameGuards(by *subject) bool {
+	return len(s.Guards) == 0 && len(by.Guards) == 0 || reflect.DeepEqual(s.Guards, by.Guards)
+}
+
+// asksNoMore says that a holds whenever b does: each of its questions is among b's.
+func asksNoMore(a, b rules.Confirm) bool {
+	if len(a.Queries) == 0 {
+		return a.Waived != ""
+	}
+	return !slices.ContainsFunc(a.Queries, func(q rules.Query) bool {
+		return !slices.ContainsFunc(b.Queries, func(other rules.Query) bool { return q.Query == other.Query && q.Condition == other.Condition })
+	})
+}
