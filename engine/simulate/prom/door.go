@@ -62,8 +62,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer holds the server to itself; writing to a slow reader does not.
 func (s *Server) answer(r *http.Request) (int, []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.enter()()
 	ask := s.asker(r.URL.Path)
 	switch {
 	case s.down:
@@ -105,7 +104,7 @@ func (s *Server) query(r *http.Request) (answer, *refusal) {
 	if refused != nil {
 		return answer{}, refused
 	}
-	at := s.now()
+	at := s.now
 	if text := r.FormValue("time"); text != "" {
 		var err error
 		if at, err = parseTime(text); err != nil {

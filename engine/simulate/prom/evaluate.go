@@ -149,11 +149,10 @@ func (s *Server) keep(a *Alert) {
 // Active are the alerts that fire now, as Alertmanager's API would list them: sent, not resolved, and not left alone so
 // long that Alertmanager let them end. In the order of their labels.
 func (s *Server) Active() []Alert {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	active, now := []Alert{}, s.now()
+	defer s.enter()()
+	active := []Alert{}
 	for _, key := range slices.Sorted(maps.Keys(s.firing)) {
-		if a := s.firing[key]; a.EndsAt.After(now) {
+		if a := s.firing[key]; a.EndsAt.After(s.now) {
 			active = append(active, a)
 		}
 	}

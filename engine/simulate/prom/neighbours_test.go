@@ -100,12 +100,12 @@ func TestTheRealOneAnswersAlike(t *testing.T) {
 func realPrometheus(t *testing.T) string {
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
 	require.NoError(t, os.WriteFile(config, []byte("global: {evaluation_interval: 30s}\n"), 0o600))
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // only to find a free port
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
 	said := &bytes.Buffer{}
-	cmd := exec.Command(actiontest.Neighbour(t, "prometheus"), "--config.file="+config, "--storage.tsdb.path="+t.TempDir(), //nolint:noctx // ended by a signal
+	cmd := exec.Command(actiontest.Neighbour(t, "prometheus"), "--config.file="+config, "--storage.tsdb.path="+t.TempDir(),
 		"--storage.tsdb.retention.time=10y", "--web.enable-remote-write-receiver", "--web.listen-address="+address)
 	cmd.Stdout, cmd.Stderr = said, said
 	require.NoError(t, cmd.Start())
@@ -114,7 +114,7 @@ func realPrometheus(t *testing.T) string {
 		t.Log("it ended: ", cmd.Wait())
 	})
 	require.Eventually(t, func() bool {
-		resp, err := http.Get("http://" + address + "/-/ready") //nolint:noctx // a local server
+		resp, err := http.Get("http://" + address + "/-/ready")
 		if err != nil {
 			return false
 		}
@@ -162,7 +162,7 @@ func message(to []byte, number uint64, content []byte) []byte {
 }
 
 func askReal(t *testing.T, address string, form url.Values) string {
-	answer, err := http.PostForm(address, form) //nolint:noctx // a local server
+	answer, err := http.PostForm(address, form)
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)

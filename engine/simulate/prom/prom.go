@@ -27,9 +27,9 @@ type Options struct {
 	Start time.Time
 	// Interval lies between samples, and between evaluations of rule groups that write none; 1m without a word.
 	Interval time.Duration
-	// Scrape, when it is shorter than Interval, samples each written value again at this distance until the next one is
-	// due, as a scrape does with a gauge that stands still. Without it each value is sampled once, as promtool does: a query
-	// that demands fresh samples then sees a gap after each.
+	// Scrape, when it is shorter than Interval, samples each written value again, evenly and at most this far apart, until
+	// the next one is due, as a scrape does with a gauge that stands still. Without it each value is sampled once, as
+	// promtool does: a query that demands fresh samples then sees a gap after each.
 	Scrape time.Duration
 	// Now is the virtual clock. Samples after it are hidden from the door. Without it the last evaluation is now for what
 	// Active lists, and the door hides nothing.
@@ -49,6 +49,7 @@ type Server struct {
 	memory *memory
 	loaded []file
 	groups []*group
+	now    time.Time // when the call under way came
 	last   time.Time // the latest evaluation
 	sent   []Alert   // by the evaluation that is under way
 	firing map[string]Alert
@@ -97,42 +98,50 @@ func (s *Server) Load(series, values string) error {
 
 // grid is the distance between samples, and how many of them each written value makes.
 func (s *Server) grid() (step int64, per int) {
-	step = s.opts.Interval.Milliseconds()
-	if scrape := s.opts.Scrape.Milliseconds(); scrape > 0 && scrape < step && step%scrape == 0 {
-		return scrape, int(step / scrape)
+	step, per = s.opts.Interval.Milliseconds(), 1
+	if scrape := s.opts.Scrape.Milliseconds(); scrape > 0 {
+		for step/int64(per) > scrape || step%int64(per) != 0 {
+			per++
+		}
 	}
-	return step, 1
+	return step / int64(per), per
 }
 
 // SetDown makes the server dead or brings it back: a dead one evaluates nothing, scrapes nothing, and its door answers
 // 503. Back again it is a Prometheus that was restarted: what it would have scraped meanwhile is missing, and its alerts
 // are restored from what it had recorded, by Prometheus' own rules.
 func (s *Server) SetDown(down bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.enter()()
 	if down == s.down {
 		return
 	}
 	s.down = down
 	if down {
-		s.since = s.now()
+		s.since = s.now
 		return
 	}
-	s.memory.cut(s.since.UnixMilli()+1, s.now().UnixMilli())
+	s.memory.cut(s.since.UnixMilli()+1, s.now.UnixMilli())
 	s.restart()
 }
 
-func (s *Server) now() time.Time {
+// enter takes the server for one call: `defer s.enter()()`. The clock is read before, so that whoever holds the clock may
+// ask the server.
+func (s *Server) enter() (leave func()) {
+	now := time.Time{}
 	if s.opts.Now != nil {
-		return s.opts.Now()
+		now = s.opts.Now()
 	}
-	return s.last
+	s.mu.Lock()
+	if s.now = now; s.opts.Now == nil {
+		s.now = s.last
+	}
+	return s.mu.Unlock
 }
 
 // horizon is the latest sample that a question at the door may see.
 func (s *Server) horizon() int64 {
 	if s.opts.Now != nil {
-		return s.opts.Now().UnixMilli()
+		return s.now.UnixMilli()
 	}
 	return math.MaxInt64
 }

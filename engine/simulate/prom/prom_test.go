@@ -3,6 +3,8 @@ package prom
 import (
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -252,4 +254,30 @@ func TestTwoRunsAreEqual(t *testing.T) {
 	}
 	require.Equal(t, told[0], told[1])
 	require.Greater(t, len(told[0]), 100)
+}
+
+// Whoever holds the clock may ask the server while another asks at the door.
+func TestTheClockIsReadOutside(t *testing.T) {
+	s := New(Options{})
+	s.opts.Now = func() time.Time { return s.Next() }
+	require.Empty(t, s.Active())
+	require.NoError(t, s.Rules(nil))
+	s.SetDown(true)
+	answer := httptest.NewRecorder()
+	s.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/query?query=1", nil))
+	require.Equal(t, http.StatusServiceUnavailable, answer.Code)
+}
+
+func TestTheGridKeepsToTheInterval(t *testing.T) {
+	for _, c := range []struct {
+		interval, scrape, step time.Duration
+		per                    int
+	}{
+		{0, 0, time.Minute, 1}, {time.Minute, 15 * time.Second, 15 * time.Second, 4}, {15 * time.Second, time.Minute, 15 * time.Second, 1},
+		{time.Minute, 14 * time.Second, 12 * time.Second, 5}, {7 * time.Second, 3 * time.Second, 1750 * time.Millisecond, 4},
+	} {
+		step, per := New(Options{Interval: c.interval, Scrape: c.scrape}).grid()
+		require.Equal(t, c.step.Milliseconds(), step)
+		require.Equal(t, c.per, per)
+	}
 }

@@ -53,8 +53,7 @@ func (s *Server) Rules(files map[string][]byte) error {
 	if len(problems) > 0 {
 		return errors.Join(problems...)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.enter()()
 	s.loaded = loaded
 	return s.reload()
 }
@@ -94,7 +93,7 @@ func (s *Server) makeGroups(restore int) error {
 	for _, f := range s.loaded {
 		for _, g := range f.groups.Groups {
 			group := &group{Group: made[rules.GroupKey(f.name, g.Name)], restore: restore}
-			group.next = s.slot(group.Interval(), s.now())
+			group.next = s.slot(group.Interval(), s.now)
 			s.groups = append(s.groups, group)
 		}
 	}
