@@ -33,6 +33,7 @@ func Decode(body []byte, receipt time.Time) (engine.Notification, error) {
 	if err != nil {
 		return engine.Notification{}, err
 	}
+	defer r.done()
 	var version string
 	var alerts []rawAlert
 	err = r.document("a notification", notificationMembers, func(name string) error {
@@ -71,8 +72,7 @@ func (r reader) notificationMember(name string, n *engine.Notification) error {
 	case "groupLabels":
 		return r.stringMap(&n.GroupLabels)
 	case "commonLabels", "commonAnnotations", "routeLabels":
-		var unused map[string]string // its shape is checked; every alert carries its own
-		return r.stringMap(&unused)
+		return r.stringMap(nil) // every alert carries its own
 	case "truncatedAlerts":
 		return r.count(&n.Truncated)
 	default:
@@ -100,18 +100,17 @@ func complete(n engine.Notification, version string, alerts []rawAlert) error {
 }
 
 func (r reader) alerts(into *[]rawAlert) error {
-	*into = []rawAlert{}
+	*into = make([]rawAlert, 0, 1+r.size/1024) // an alert takes half a kilobyte and more
 	return r.array(func() error {
 		var a rawAlert
 		if err := r.object("an alert", alertMembers, func(name string) error { return r.alertMember(name, &a) }); err != nil {
 			return err
 		}
-		at := r.dec.StackPointer()
 		switch {
 		case a.status != "firing" && a.status != "resolved":
-			return malformedAt(at+"/status", "%s is neither firing nor resolved", quote(a.status))
+			return malformedAt(r.dec.StackPointer()+"/status", "%s is neither firing nor resolved", quote(a.status))
 		case len(a.labels) == 0:
-			return malformedAt(at+"/labels", "an alert has at least one label")
+			return malformedAt(r.dec.StackPointer()+"/labels", "an alert has at least one label")
 		}
 		*into = append(*into, a)
 		return nil

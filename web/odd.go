@@ -2,13 +2,13 @@ package web
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/incident"
@@ -44,17 +44,25 @@ func oddity(raw rawAlert) string {
 	if told(raw.startsAt) && !raw.endsAt.IsZero() && raw.endsAt.Before(raw.startsAt) {
 		return fmt.Sprintf("endsAt %s is before startsAt %s", raw.endsAt.Format(time.RFC3339), raw.startsAt.Format(time.RFC3339))
 	}
-	for _, name := range slices.Sorted(maps.Keys(raw.labels)) {
-		switch text := raw.labels[name]; {
-		case name == "":
-			return "a label has no name"
-		case len(name) > maxLabelName:
-			return fmt.Sprintf("label name %s is longer than %d bytes", quote(name), maxLabelName)
-		case len(text) > maxLabelValue:
-			return fmt.Sprintf("label %s is longer than %d bytes", quote(name), maxLabelValue)
-		case hasControl(name), hasControl(text):
-			return fmt.Sprintf("label %s holds a control character", quote(name))
+	first, why := "", ""
+	for name, text := range raw.labels {
+		if odd := oddLabel(name, text); odd != "" && (why == "" || name < first) {
+			first, why = name, odd
 		}
+	}
+	return why
+}
+
+func oddLabel(name, text string) string {
+	switch {
+	case name == "":
+		return "a label has no name"
+	case len(name) > maxLabelName:
+		return fmt.Sprintf("label name %s is longer than %d bytes", quote(name), maxLabelName)
+	case len(text) > maxLabelValue:
+		return fmt.Sprintf("label %s is longer than %d bytes", quote(name), maxLabelValue)
+	case hasControl(name), hasControl(text):
+		return fmt.Sprintf("label %s holds a control character", quote(name))
 	}
 	return ""
 }
@@ -75,7 +83,17 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "")
 }
 
-func hasControl(s string) bool { return strings.IndexFunc(s, unicode.IsControl) >= 0 }
+func hasControl(s string) bool {
+	for n := range len(s) {
+		switch c := s[n]; {
+		case c >= utf8.RuneSelf:
+			return strings.IndexFunc(s[n:], unicode.IsControl) >= 0
+		case c < ' ' || c == 0x7f:
+			return true
+		}
+	}
+	return false
+}
 
 // told says whether a start was really told: senders without one write year 1.
 func told(start time.Time) bool { return start.Unix() > 0 }
@@ -109,12 +127,19 @@ func settleTimes(a *incident.Alert, receipt time.Time, notes []string) []string 
 
 // settleTexts bounds what no decision rests on.
 func settleTexts(a *incident.Alert, notes []string) []string {
-	for _, name := range slices.Sorted(maps.Keys(a.Annotations)) {
+	var long []string
+	for name, text := range a.Annotations {
+		if len(name) > maxLabelName || len(text) > maxLabelValue {
+			long = append(long, name)
+		}
+	}
+	slices.Sort(long)
+	for _, name := range long {
 		text := a.Annotations[name]
 		if len(name) > maxLabelName {
 			delete(a.Annotations, name)
 			notes = append(notes, fmt.Sprintf("annotation %s left out: its name is longer than %d bytes", quote(name), maxLabelName))
-		} else if len(text) > maxLabelValue {
+		} else {
 			a.Annotations[name] = cut(text, maxLabelValue)
 			notes = append(notes, fmt.Sprintf("annotation %s cut at %d bytes", quote(name), maxLabelValue))
 		}

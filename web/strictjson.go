@@ -51,7 +51,11 @@ func shorten(s string) string {
 
 // reader walks the tokens of one JSON document. The tokenizer refuses duplicate names, invalid UTF-8 and bad syntax by
 // itself; the reader adds depth, case variants of known names, and the kinds each member must have.
-type reader struct{ dec *jsontext.Decoder }
+type reader struct {
+	dec   *jsontext.Decoder
+	words *wordCache
+	size  int // of the document
+}
 
 func newReader(body []byte) (reader, error) {
 	switch {
@@ -60,8 +64,11 @@ func newReader(body []byte) (reader, error) {
 	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")), bytes.HasPrefix(body, []byte("\xfe\xff")), bytes.HasPrefix(body, []byte("\xff\xfe")):
 		return reader{}, malformedAt("", "the body starts with a byte order mark: send plain UTF-8")
 	}
-	return reader{jsontext.NewDecoder(bytes.NewBuffer(body))}, nil
+	return reader{jsontext.NewDecoder(bytes.NewBuffer(body)), wordCaches.Get().(*wordCache), len(body)}, nil
 }
+
+// done ends the reading.
+func (r reader) done() { wordCaches.Put(r.words) }
 
 // document reads one object and nothing after it.
 func (r reader) document(what string, known []string, member func(name string) error) error {
@@ -83,15 +90,14 @@ func (r reader) object(what string, known []string, member func(name string) err
 		return err
 	}
 	for r.dec.PeekKind() != jsontext.KindEndObject {
-		name, err := r.next()
+		name, err := r.text()
 		if err != nil {
 			return err
 		}
-		text := name.String()
-		if err := r.exactCase(text, known); err != nil {
+		if err := r.exactCase(name, known); err != nil {
 			return err
 		}
-		if err := member(text); err != nil {
+		if err := member(name); err != nil {
 			return err
 		}
 	}
@@ -163,62 +169,98 @@ func (r reader) syntax(err error) error {
 	return malformedAt(syntactic.JSONPointer, "not JSON at byte %d: %v", syntactic.ByteOffset, syntactic.Err)
 }
 
-// str reads a string; null leaves it as it is, as older senders write for what they do not have.
-func (r reader) str(into *string) error {
-	token, err := r.next()
+// quoted reads a string as it is written; it is valid until the next read. What is none is told to be no want.
+func (r reader) quoted(want string) (jsontext.Value, error) {
+	if r.dec.PeekKind() != jsontext.KindString {
+		token, err := r.next()
+		if err != nil {
+			return nil, err
+		}
+		return nil, malformedAt(r.dec.StackPointer(), "must be %s, not %s", want, kindName(token.Kind()))
+	}
+	value, err := r.dec.ReadValue()
 	if err != nil {
-		return err
+		return nil, r.syntax(err)
 	}
-	switch token.Kind() {
-	case jsontext.KindString:
-		*into = token.String()
-	case jsontext.KindNull:
-	default:
-		return malformedAt(r.dec.StackPointer(), "must be a string, not %s", kindName(token.Kind()))
-	}
-	return nil
+	return value, nil
 }
 
-// stringMap reads an object of strings. Names that differ in case are different labels.
+func (r reader) text() (string, error) {
+	quoted, err := r.quoted("a string")
+	if err != nil {
+		return "", err
+	}
+	text, err := r.words.read(quoted)
+	if err != nil {
+		return "", malformedAt(r.dec.StackPointer(), "is no JSON string: %v", err)
+	}
+	return text, nil
+}
+
+// null reads a null if one stands here. Older senders write it for what they do not have.
+func (r reader) null() (bool, error) {
+	if r.dec.PeekKind() != jsontext.KindNull {
+		return false, nil
+	}
+	_, err := r.next()
+	return true, err
+}
+
+// str reads a string; null leaves it as it is.
+func (r reader) str(into *string) error {
+	null, err := r.null()
+	if null || err != nil {
+		return err
+	}
+	text, err := r.text()
+	if err == nil {
+		*into = text
+	}
+	return err
+}
+
+// stringMap reads an object of strings. Names that differ in case are different labels. Into nil it is only checked.
 func (r reader) stringMap(into *map[string]string) error {
-	if r.dec.PeekKind() == jsontext.KindNull {
-		_, err := r.next()
+	null, err := r.null()
+	if null || err != nil {
 		return err
 	}
 	if err := r.begin(jsontext.KindBeginObject, "must be an object"); err != nil {
 		return err
 	}
-	m := make(map[string]string, 8)
+	var m map[string]string
+	if into != nil {
+		m = make(map[string]string, 8)
+		*into = m
+	}
 	for r.dec.PeekKind() != jsontext.KindEndObject {
-		token, err := r.next()
+		name, err := r.text()
 		if err != nil {
 			return err
 		}
-		name := token.String()
-		if token, err = r.next(); err != nil {
+		text, err := r.text()
+		if err != nil {
 			return err
 		}
-		if token.Kind() != jsontext.KindString {
-			return malformedAt(r.dec.StackPointer(), "must be a string, not %s", kindName(token.Kind()))
+		if into != nil {
+			m[name] = text
 		}
-		m[name] = token.String()
 	}
-	*into = m
-	_, err := r.next()
+	_, err = r.next()
 	return err
 }
 
 func (r reader) time(into *time.Time) error {
-	token, err := r.next()
+	quoted, err := r.quoted("a time")
 	if err != nil {
 		return err
 	}
-	if token.Kind() != jsontext.KindString {
-		return malformedAt(r.dec.StackPointer(), "must be a time, not %s", kindName(token.Kind()))
+	text, err := content(quoted)
+	if err == nil {
+		err = into.UnmarshalText(text)
 	}
-	text := token.String()
-	if err := into.UnmarshalText([]byte(text)); err != nil {
-		return malformedAt(r.dec.StackPointer(), "%s is not an RFC 3339 time", quote(text))
+	if err != nil {
+		return malformedAt(r.dec.StackPointer(), "%s is not an RFC 3339 time", quote(string(text)))
 	}
 	*into = into.UTC()
 	return nil
