@@ -20,7 +20,7 @@ func (w *writer) holds(stream string, f *incident.Fence) error {
 	err := w.scan(`SELECT 1 FROM claims WHERE pool = ? AND holder = ? AND token = ? AND (until IS NULL OR until > ?)`,
 		[]any{f.Pool, stream, f.Token, w.now().UnixNano()}, &there)
 	if errors.Is(err, sql.ErrNoRows) {
-		held, err := w.heldPlaces(f.Pool)
+		held, _, err := w.places(f.Pool, w.now())
 		if err != nil {
 			return err
 		}
@@ -55,14 +55,15 @@ func (w *writer) claim(stream string, release []string, take []incident.Claim) (
 
 // takePlace keeps the place that the stream holds, or gives it the lowest free one.
 func (w *writer) takePlace(stream string, c incident.Claim) (int64, error) {
-	now := w.now().UnixNano()
-	// Expired places are free. They go first, so that the primary key alone decides who gets a place.
-	if _, err := w.exec(`DELETE FROM claims WHERE pool = ? AND until <= ?`, c.Pool, now); err != nil {
-		return 0, fmt.Errorf("free the expired places of %s: %w", c.Pool, err)
-	}
-	held, err := w.heldPlaces(c.Pool)
+	now := w.now()
+	held, expired, err := w.places(c.Pool, now)
 	if err != nil {
 		return 0, err
+	}
+	if expired { // they are free, and go first, so that the primary key alone decides who gets a place
+		if _, err := w.exec(`DELETE FROM claims WHERE pool = ? AND until <= ?`, c.Pool, now.UnixNano()); err != nil {
+			return 0, fmt.Errorf("free the expired places of %s: %w", c.Pool, err)
+		}
 	}
 	until, _ := nanos(c.Until) // prepareWrite looked at it
 	used := map[int]bool{}
@@ -79,7 +80,7 @@ func (w *writer) takePlace(stream string, c incident.Claim) (int64, error) {
 	for used[place] {
 		place++
 	}
-	return w.insertPlace(c.Pool, place, stream, now, until)
+	return w.insertPlace(c.Pool, place, stream, now.UnixNano(), until)
 }
 
 func (w *writer) prolong(pool, stream string, until sql.NullInt64) error {
@@ -91,10 +92,7 @@ func (w *writer) prolong(pool, stream string, until sql.NullInt64) error {
 
 func (w *writer) insertPlace(pool string, place int, stream string, now int64, until sql.NullInt64) (token int64, err error) {
 	// One counter for all pools, and it only grows: it is no part of what compaction or a release removes.
-	if _, err = w.exec(`UPDATE counters SET value = value + 1 WHERE name = 'token'`); err == nil {
-		err = w.scan(`SELECT value FROM counters WHERE name = 'token'`, nil, &token)
-	}
-	if err == nil {
+	if err = w.scan(`UPDATE counters SET value = value + 1 WHERE name = 'token' RETURNING value`, nil, &token); err == nil {
 		_, err = w.exec(`INSERT INTO claims (pool, place, holder, token, since, until) VALUES (?, ?, ?, ?, ?, ?)`, pool, place, stream, token, now, until)
 	}
 	if err != nil {
@@ -111,22 +109,25 @@ type numbered struct {
 
 const placeColumns = `SELECT pool, place, holder, token, since, until FROM claims `
 
-// heldPlaces lists the places of a pool that have not expired, by number.
-func (w *writer) heldPlaces(pool string) ([]numbered, error) {
-	rows, err := w.query(placeColumns+`WHERE pool = ? AND (until IS NULL OR until > ?) ORDER BY place`, pool, w.now().UnixNano())
+// places lists the places of a pool that are held at a time, by number, and says whether there are expired ones.
+func (w *writer) places(pool string, now time.Time) (held []numbered, expired bool, err error) {
+	rows, err := w.query(placeColumns+`WHERE pool = ? ORDER BY place`, pool)
 	if err != nil {
-		return nil, fmt.Errorf("read the places of %s: %w", pool, err)
+		return nil, false, fmt.Errorf("read the places of %s: %w", pool, err)
 	}
 	defer rows.Close()
-	var held []numbered
 	for rows.Next() {
 		p, err := scanPlace(rows)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		held = append(held, p)
+		if p.Until.IsZero() || p.Until.After(now) {
+			held = append(held, p)
+		} else {
+			expired = true
+		}
 	}
-	return held, rows.Err()
+	return held, expired, rows.Err()
 }
 
 func scanPlace(rows *sql.Rows) (numbered, error) {
@@ -149,7 +150,7 @@ func claimed(pool string, held []numbered) *incident.ClaimedError {
 
 // Claims implements engine.Store.
 func (s *SQLite) Claims(ctx context.Context, prefix string, now time.Time) ([]incident.Place, error) {
-	rows, err := s.read.QueryContext(ctx, placeColumns+`WHERE pool >= ? AND (until IS NULL OR until > ?) ORDER BY pool, place`, prefix, now.UnixNano())
+	rows, err := s.ask(ctx, placeColumns+`WHERE pool >= ? AND (until IS NULL OR until > ?) ORDER BY pool, place`, prefix, now.UnixNano())
 	if err != nil {
 		return nil, fmt.Errorf("list the claims of %q: %w", prefix, unavailable(err))
 	}

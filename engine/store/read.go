@@ -29,6 +29,29 @@ func (s *SQLite) Load(ctx context.Context, stream string) ([]incident.Event, err
 	return events, nil
 }
 
+// ask runs a reading whose text is one of a few, compiled once for each connection.
+func (s *SQLite) ask(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	stmt, err := s.compiled(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+func (s *SQLite) compiled(ctx context.Context, text string) (*sql.Stmt, error) {
+	if stmt, ok := s.asked.Load(text); ok {
+		return stmt.(*sql.Stmt), nil
+	}
+	stmt, err := s.read.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if first, twice := s.asked.LoadOrStore(text, stmt); twice {
+		return first.(*sql.Stmt), stmt.Close()
+	}
+	return stmt, nil
+}
+
 func loadEvents(ctx context.Context, tx *sql.Tx, stream string) ([]incident.Event, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT version, type, schema, at, told_by, config, fact, hash FROM events WHERE stream = ? ORDER BY version`, stream)
 	if err != nil {
@@ -107,7 +130,7 @@ func (s *SQLite) Tip(ctx context.Context, stream string) (version int, hash stri
 // Heads implements engine.Store.
 func (s *SQLite) Heads(ctx context.Context, f incident.HeadFilter) ([]incident.Head, error) {
 	query, args := headQuery(f)
-	rows, err := s.read.QueryContext(ctx, query, args...)
+	rows, err := s.ask(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list incidents: %w", unavailable(err))
 	}

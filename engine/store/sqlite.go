@@ -62,6 +62,7 @@ type SQLite struct {
 	lock  *fileLock
 	db    *sql.DB // the writer's, of one connection
 	read  *sql.DB
+	asked sync.Map // text -> *sql.Stmt of read: what is asked again and again is compiled once
 	queue *queue
 	hands *committer
 	close sync.Once
