@@ -110,6 +110,9 @@ func (e *Engine) wantingTargets(q question) []string {
 			targets[i.Target] = true
 		}
 	}
+	if q.looks && wants(q.joined) {
+		targets[q.inc.Target] = true
+	}
 	return sortedKeys(targets)
 }
 
@@ -122,6 +125,9 @@ func (q question) isMass(wanting int) bool {
 // callMassEvent records the event once; the incident that is named in it tells people, all others hold quietly.
 func (e *Engine) callMassEvent(ctx context.Context, q question, targets []string) incident.Finding {
 	reason := fmt.Sprintf("%d targets want action within %s", len(targets), short(q.guards.MassEvent.Value.Within))
+	if q.looks {
+		return *finding(massGuard, "S8", incident.Hold, "it would call a mass event: %s", reason)
+	}
 	r := e.installation.record(ctx, installationStream, func(i incident.Installation) (draft, error) {
 		if i.Mass != nil {
 			return draft{}, nil

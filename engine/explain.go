@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
+	"astern.dev/astern/rules"
+)
+
+// Explain says why something happened to an alert, or why nothing did: every rule's word, every guard's word, and what
+// would change the outcome. It reads; nothing is recorded, taken or told.
+func (e *Engine) Explain(ctx context.Context, q ExplainQuery) (Explanation, error) {
+	switch {
+	case q.Alert != nil:
+		return e.explainNow(ctx, *q.Alert, q.Source)
+	case q.Incident != "":
+		return e.explainIncident(ctx, q.Incident)
+	}
+	return e.explainPast(ctx, q)
+}
+
+// explainNow judges an alert as if it were delivered now.
+func (e *Engine) explainNow(ctx context.Context, d Delivered, source string) (Explanation, error) {
+	cfg := e.config.Load()
+	x := Explanation{Basis: AsOfNow, At: e.now(), Config: ConfigWord{Digest: cfg.Digest, InForce: true}}
+	d.Alert.Source = cmp.Or(source, e.onlySource(&x))
+	a := x.suppose(d)
+	if kind, why := setAside(d); kind != "" {
+		return x.setAside(kind, why), nil
+	}
+	vars := alertVars(a, x.At)
+	x.Rules = explainRules(cfg.Rules, vars)
+	for _, name := range matchedNames(x.Rules) {
+		rule, _ := cfg.Rules.Rule(name)
+		target, err := cfg.targetOf(rule, vars)
+		if err != nil {
+			x.Cases = append(x.Cases, withoutTarget(name, err.Error()))
+			continue
+		}
+		c, err := e.caseNow(ctx, cfg, rule, target, a)
+		if err != nil {
+			return x, err
+		}
+		x.Cases = append(x.Cases, c)
+	}
+	return x.concluded(), nil
+}
+
+// ExplainFiles says of an alert what the files alone decide: the rules, the target, the mode and the timer. The guards
+// need a server; they are named with their bounds.
+func ExplainFiles(cfg *Configuration, d Delivered, now time.Time) Explanation {
+	x := Explanation{Basis: OnFiles, At: now, Config: ConfigWord{Digest: cfg.Digest, InForce: true}}
+	a := x.suppose(d)
+	if kind, why := setAside(d); kind != "" {
+		return x.setAside(kind, why)
+	}
+	vars := alertVars(a, now)
+	x.Rules = explainRules(cfg.Rules, vars)
+	for _, name := range matchedNames(x.Rules) {
+		rule, _ := cfg.Rules.Rule(name)
+		target, err := cfg.targetOf(rule, vars)
+		if err != nil {
+			x.Cases = append(x.Cases, withoutTarget(name, err.Error()))
+			continue
+		}
+		x.Cases = append(x.Cases, caseOfFiles(cfg, rule, target, a, now))
+	}
+	return x.concluded()
+}
+
+// suppose takes an alert as one that fires.
+func (x *Explanation) suppose(d Delivered) incident.Alert {
+	a := d.Alert
+	if a.Status == "resolved" {
+		x.note("the alert is resolved, which starts nothing: it is explained as if it still fired")
+		a.Status, a.EndsAt = "firing", time.Time{}
+	}
+	if d.Note != "" {
+		x.note("%s", d.Note)
+	}
+	a.ID = AlertID(a.Source, a.Labels)
+	x.Alert = &a
+	return a
+}
+
+func (x *Explanation) note(format string, args ...any) {
+	x.Notes = append(x.Notes, fmt.Sprintf(format, args...))
+}
+
+func (x Explanation) setAside(kind, why string) Explanation {
+	x.End, x.Answer = NoRule, fmt.Sprintf("No rule is asked about it (%s): %s.", kind, why)
+	return x
+}
+
+// onlySource is the sender an alert of nobody in particular counts as: the only one there is.
+func (e *Engine) onlySource(x *Explanation) string {
+	e.index.mu.RLock()
+	heard := slices.Sorted(maps.Keys(e.index.delivery))
+	e.index.mu.RUnlock()
+	if len(heard) != 1 {
+		x.note("the alert counts as no sender's (heard so far: %s): what asks for the sender, such as the Watchdog guard, says no", cmp.Or(strings.Join(heard, ", "), "none"))
+		return ""
+	}
+	return heard[0]
+}
+
+func withoutTarget(rule, why string) Case {
+	return Case{Rule: rule, End: HeldBack, Words: "it chooses no target: " + why}
+}
+
+// caseNow asks everything that a judgement would ask, of an incident that is only supposed.
+func (e *Engine) caseNow(ctx context.Context, cfg *Configuration, rule *rules.Rule, target *plan.Target, a incident.Alert) (Case, error) {
+	c := Case{Rule: rule.Name, Target: target.Name, Levels: modeLevels(cfg, rule, target, e.above())}
+	inc, over, err := e.supposed(ctx, rule, target, a)
+	if err != nil {
+		return c, err
+	}
+	if over.ID != "" {
+		c.Incident, c.End, c.Mode = over.ID, OvertakenEnd, e.modeFor(rule, target)
+		c.Words = fmt.Sprintf("its episode belongs to %s, which is %s: it starts nothing again", over.ID, over.Phase)
+		return c, nil
+	}
+	q, gone, err := e.ask(ctx, inc, rule.Name)
+	if err != nil {
+		return c, err
+	}
+	if gone != nil {
+		return withoutTarget(rule.Name, gone.Reason), nil
+	}
+	q.looks = true
+	findings := append(e.makePlan(ctx, &q), e.askOpening(ctx, q)...)
+	c.take(q.weigh(findings, false), e.now())
+	c.Timer = timerOf(q.joined)
+	if !q.lowered.until.IsZero() {
+		c.Levels = append(c.Levels, ModeLevel{changedLevel, incident.Suggest})
+	}
+	if q.plan != nil {
+		c.Plan, c.From, c.To = q.plan.Hash, q.plan.From.Version, q.plan.To.Version
+	}
+	c.settleNow(q)
+	return c, nil
+}
+
+// supposed is the incident that the alert would join or open now, with the rule in it. Over is the ended one that holds
+// the alert's episode already.
+func (e *Engine) supposed(ctx context.Context, rule *rules.Rule, target *plan.Target, a incident.Alert) (inc, over incident.Incident, err error) {
+	now := e.now()
+	j := incident.Joined{
+		Rule: rule.Name, Mode: e.modeFor(rule, target), For: rule.For, Digest: rule.Digest, JoinedAt: now, SeenAt: now, Since: a.StartsAt, Sample: a,
+	}
+	if id, open := e.index.openFor(target.Name); open {
+		inc, err = e.incidents.load(ctx, incidentStream(id))
+		inc = inc.At(now)
+		inc.Rules = slices.Clone(inc.Rules)
+		if n := slices.IndexFunc(inc.Rules, func(have incident.Joined) bool { return have.Rule == rule.Name }); n >= 0 {
+			inc.Rules[n].SeenAt = now
+		} else {
+			inc.Rules = append(inc.Rules, j)
+		}
+		return inc, over, err
+	}
+	past, err := e.pastIncidents(ctx, target.Name, a.StartsAt)
+	if err != nil {
+		return inc, over, err
+	}
+	if holder, ep, known := pastEpisode(past, incident.Seen{ID: a.ID, StartsAt: a.StartsAt}); known && (ep.Open() || !a.StartsAt.After(ep.EndedAt)) {
+		return inc, holder, nil
+	}
+	return incident.Incident{
+		ID: target.Name + "-0", Target: target.Name, Environment: target.Environment, Phase: incident.Pending, OpenedAt: now, Now: now,
+		Severity: rule.Severity(alertVars(a, now)), Rules: []incident.Joined{j},
+	}, over, nil
+}
+
+func (c *Case) take(j incident.Judgement, at time.Time) {
+	c.Mode, c.Findings, c.Verdict, c.Would, c.Reason, c.JudgedAt = j.Mode, j.Findings, j.Verdict, j.Would, j.Reason, at
+}
+
+func timerOf(j incident.Joined) *Timer {
+	t := &Timer{For: j.For, Since: j.Since}
+	if due := j.DueAt(); !due.IsZero() {
+		t.Due = due
+	}
+	return t
+}
+
+// settleNow says how the case would end now.
+func (c *Case) settleNow(q question) {
+	if q.inc.Version > 0 {
+		c.Incident = q.inc.ID
+	}
+	switch inc := q.inc; {
+	case underWay(inc):
+		c.End, c.Words = OvertakenEnd, fmt.Sprintf("%s is %s for this target: the rule joins it as evidence", inc.ID, inc.Phase)
+	case c.Mode.Rank() <= incident.Suggest.Rank():
+		c.End, c.Words = OnlyWatched, fmt.Sprintf("its mode is %s (%s): %s", c.Mode, lowestOf(c.Levels).Level, wouldHave(c.Would, blockers(c.Findings)))
+	case q.now.Before(c.Timer.Due):
+		c.End, c.Words = HeldBack, fmt.Sprintf("it waits for its timer: firing since %s, due at %s (for: %s)", stamp(c.Timer.Since), stamp(c.Timer.Due), short(c.Timer.For))
+	case inc.Phase == incident.AwaitingApproval && inc.Lead == c.Rule:
+		c.End, c.Words = HeldBack, fmt.Sprintf("%s waits for a yes to plan %s until %s", inc.ID, incident.Short(inc.Offer.Plan), stamp(inc.Offer.Until))
+	case c.Verdict == incident.Go:
+		c.End, c.Words = ActedEnd, fmt.Sprintf("it would roll back from %s to %s now", c.From, c.To)
+	case c.Verdict == incident.Ask:
+		c.End, c.Words = HeldBack, "a person would be asked: "+c.Reason
+	case c.Verdict == incident.Stop:
+		c.End, c.Words = OvertakenEnd, c.Reason
+	default:
+		c.End, c.Words = HeldBack, fmt.Sprintf("%s: %s", verb(c.Verdict), c.Reason)
+	}
+}
+
+func verb(v incident.Verdict) string {
+	if v == incident.Wait {
+		return "it waits"
+	}
+	return "it is held"
+}
+
+// underWay says whether a procedure was taken up: no other rule of the target starts anything before it has ended.
+func underWay(i incident.Incident) bool {
+	return i.Version > 0 && !i.Phase.Final() && (len(i.Steps) > 0 || slices.Contains([]incident.Phase{incident.Running, incident.Verifying, incident.InDoubt}, i.Phase))
+}
+
+// blockers are the reasons of the guards that say no.
+func blockers(findings []incident.Finding) string {
+	_, why := worst(slices.DeleteFunc(slices.Clone(findings), func(f incident.Finding) bool { return f.Verdict == incident.Tell }))
+	return why
+}
+
+func caseOfFiles(cfg *Configuration, rule *rules.Rule, target *plan.Target, a incident.Alert, now time.Time) Case {
+	levels := modeLevels(cfg, rule, target, "")
+	lowest := lowestOf(levels)
+	j := incident.Joined{Rule: rule.Name, For: rule.For, Since: a.StartsAt}
+	c := Case{
+		Rule: rule.Name, Target: target.Name, Mode: lowest.Mode, Levels: levels, Timer: timerOf(j), Unasked: unasked(cfg, rule, target),
+	}
+	switch {
+	case c.Mode.Rank() <= incident.Suggest.Rank():
+		c.End, c.Words = OnlyWatched, fmt.Sprintf("its mode is %s (%s)", c.Mode, lowest.Level)
+	case now.Before(c.Timer.Due):
+		c.End, c.Words = HeldBack, fmt.Sprintf("it would wait for its timer until %s (for: %s), then the guards are asked", stamp(c.Timer.Due), short(rule.For))
+	case c.Mode == incident.Approve:
+		c.End, c.Words = HeldBack, "the guards are asked, then a person"
+	default:
+		c.End, c.Words = ActedEnd, "it would act, if every guard lets it"
+	}
+	return c
+}
+
+// configAt is the configuration of that moment, or the one in force where it is no longer kept.
+func (e *Engine) configAt(ctx context.Context, digest string, x *Explanation) (*Configuration, error) {
+	running := e.config.Load()
+	x.Config = ConfigWord{Digest: digest, InForce: digest == running.Digest}
+	cfg, err := e.ConfigurationAt(ctx, digest)
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		x.note("the configuration of that moment cannot be read: %v", err)
+	default:
+		return cfg, nil
+	}
+	x.Config = ConfigWord{Digest: running.Digest, InForce: true, Lost: true}
+	x.note("the configuration of that moment, %s, is no longer kept: the rules are explained by the one in force now", incident.Short(digest))
+	return running, ctx.Err()
+}
+
+// compareWithNow says what the configuration in force makes of the alert, where it differs.
+func (x *Explanation) compareWithNow(running *Configuration, a incident.Alert) {
+	if x.Config.InForce {
+		return
+	}
+	then := matchedNames(x.Rules)
+	var now []string
+	for _, m := range running.Rules.Match(alertVars(a, x.At)) {
+		now = append(now, m.Rule.Name)
+	}
+	if !slices.Equal(then, now) {
+		x.note("another configuration is in force now; by it the alert matches %s", cmp.Or(strings.Join(now, ", "), "no rule"))
+		return
+	}
+	x.note("another configuration is in force now; by it the alert matches the same rules")
+}
