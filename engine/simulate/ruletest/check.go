@@ -238,7 +238,7 @@ func (s Story) checkCount(e Expectation) []Failure {
 	}
 	f := e.failed(e.Until, Field{name, strconv.Itoa(want), strconv.Itoa(len(opened))})
 	for _, o := range opened {
-		f.Why = append(f.Why, fmt.Sprintf("%s was opened at %s", o.history.ID, offsetText(o.at)))
+		f.Why = append(f.Why, fmt.Sprintf("%s was opened at %s", o.history.ID, OffsetText(o.at)))
 		f.History, f.Version = o.history, o.version
 	}
 	if len(opened) == 0 {

@@ -83,7 +83,7 @@ func (s Story) wrongDecision(e Expectation, d decided) []Field {
 }
 
 func decisionText(d decided) string {
-	text := fmt.Sprintf("%s %s at %s: %s", labelText(d.Labels), d.Status, offsetText(d.at), d.Kind)
+	text := fmt.Sprintf("%s %s at %s: %s", labelText(d.Labels), d.Status, OffsetText(d.at), d.Kind)
 	if d.Reason != "" {
 		text += ": " + d.Reason
 	}
@@ -123,7 +123,7 @@ func whyState(e Expectation, now state) []string {
 	joined, j, _ := judgement(i, e.Rule)
 	if j == nil {
 		if due := joined.DueAt(); !due.IsZero() && joined.For > 0 {
-			why = append(why, fmt.Sprintf("rule %s waits: its alert must fire for %s", joined.Rule, offsetText(joined.For)))
+			why = append(why, fmt.Sprintf("rule %s waits: its alert must fire for %s", joined.Rule, OffsetText(joined.For)))
 		}
 		return why
 	}

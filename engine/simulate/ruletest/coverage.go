@@ -31,6 +31,19 @@ type Branch struct {
 	True, False bool
 }
 
+// Missing is what the part never was: true, false, or either; empty when it was both.
+func (b Branch) Missing() string {
+	switch {
+	case b.True && b.False:
+		return ""
+	case b.True:
+		return "false"
+	case b.False:
+		return "true"
+	}
+	return "asked"
+}
+
 // GuardCoverage is what tests reached of one guard.
 type GuardCoverage struct {
 	Name           string

@@ -12,10 +12,10 @@ var Guards = []string{
 	"stop", "hold", "armed", "slot", "same_release", "unchanged", "denied", "silenced",
 }
 
-// offsetText is a time counted from the start of the test as a file writes it: 5m, 4m59s, 2d1h.
-func offsetText(d time.Duration) string {
+// OffsetText is a time counted from the start of the test as a file writes it: 5m, 4m59s, 2d1h.
+func OffsetText(d time.Duration) string {
 	if d < 0 {
-		return "-" + offsetText(-d)
+		return "-" + OffsetText(-d)
 	}
 	text := ""
 	if days := d / (24 * time.Hour); days > 0 {

@@ -41,7 +41,7 @@ func fileKeys() object {
 		lists("prometheus_rule_files", "rule files of Prometheus: the series alone then drive the alerts", text{}),
 		lengths("interval", "the distance between the values of a series"),
 		key{name: "alertmanager", shape: timing, says: "how the alerts of prometheus_rule_files are grouped and repeated; without it each change is delivered at once"},
-		lists("tests", "the tests", testKeys()).needed(),
+		key{name: "tests", shape: later{listOf{testKeys()}}, says: "the tests"}.needed(),
 	)
 }
 

@@ -44,11 +44,9 @@ func (l *loader) read(root *expr.Node) (*File, error) {
 		return &File{}, nil
 	}
 	fileKeys().check(root)
-	got := &File{Interval: root.Get("interval").Duration(), PrometheusRules: l.prometheusRules(root.Get("prometheus_rule_files"))}
+	got := &File{Interval: readOffset(root.Get("interval")), PrometheusRules: l.prometheusRules(root.Get("prometheus_rule_files"))}
 	got.Alertmanager = timingOf(root.Get("alertmanager"))
-	if root.Get("interval").Exists() && got.Interval < time.Second {
-		root.Get("interval").Report("yaml/duration", "want a second or more", "")
-	}
+	atLeastASecond(root.Get("interval"))
 	got.Interval = cmp.Or(got.Interval, time.Minute)
 	var err error
 	if got.Configuration, err = l.configured(root, Sources{}); err != nil {
@@ -159,9 +157,7 @@ func timingOf(n *expr.Node) Timing {
 	t.GroupWait, t.GroupInterval = readOffset(n.Get("group_wait")), readOffset(n.Get("group_interval"))
 	if repeat := n.Get("repeat_interval"); repeat.Exists() {
 		t.RepeatInterval = readOffset(repeat)
-		if t.RepeatInterval < time.Second {
-			repeat.Report("yaml/duration", "want a second or more", "")
-		}
+		atLeastASecond(repeat)
 	}
 	return t
 }

@@ -18,7 +18,7 @@ func (p *play) wish(ctx context.Context, w Wish) error {
 	stale := (*engine.StaleError)(nil)
 	switch {
 	case err != nil && !errors.As(err, &refusal) && !errors.As(err, &stale) && !errors.Is(err, engine.ErrNotFound):
-		return fmt.Errorf("%s at %s: %w", w.Verb, offsetText(w.At), err)
+		return fmt.Errorf("%s at %s: %w", w.Verb, OffsetText(w.At), err)
 	case err == nil && w.Refused != "":
 		p.unmet = append(p.unmet, w.failed(fmt.Sprintf("refused: %s", w.Refused), "done"))
 	case err != nil && w.Refused == "":

@@ -12,9 +12,10 @@ import (
 // Monday at noon: what depends on the day of the week is the same in each run.
 var defaultStart = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
-// test reads one test. Its shape was checked already.
+// test reads one test: its shape first, then what it says.
 func (l *loader) test(n, root *expr.Node, file *File) (*Test, error) {
 	n = n.In("test " + n.Get("name").Name())
+	testKeys().check(n)
 	t := &Test{Name: n.Get("name").Str(), Line: n.Line(), Start: readMoment(n.Get("start")), Armed: true, Ceiling: incident.Mode(n.Get("ceiling").OneOf(modeNames()...))}
 	if t.Start.IsZero() {
 		t.Start = defaultStart
@@ -142,9 +143,7 @@ func checkAlert(n *expr.Node, a Alert) {
 	if a.DeliverAt < a.At {
 		n.Get("deliver_at").Report("test/span", "this is delivered before it fires", "")
 	}
-	if repeat := n.Get("repeat_every"); repeat.Exists() && a.Repeat < time.Second {
-		repeat.Report("test/repeat", "want a second or more", "")
-	}
+	atLeastASecond(n.Get("repeat_every"))
 }
 
 func labelled(n *expr.Node, labels map[string]string) {

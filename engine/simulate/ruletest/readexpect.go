@@ -18,7 +18,7 @@ func (l *loader) expectations(n *expr.Node, names *named, t *Test) {
 		t.Expect = append(t.Expect, expectation(item, names))
 	}
 	if end := t.end(); end > longestTest {
-		expect.Report("test/long", fmt.Sprintf("the test is longer than a year: %s", offsetText(end)), "")
+		expect.Report("test/long", fmt.Sprintf("the test is longer than a year: %s", OffsetText(end)), "")
 	}
 }
 

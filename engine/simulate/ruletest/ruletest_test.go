@@ -135,3 +135,8 @@ func TestLoad(t *testing.T) {
 		return found.String() + "\n"
 	})
 }
+
+func worldFiles(f map[string][]byte) config.Files {
+	one := func(name string) map[string][]byte { return map[string][]byte{name: f[name]} }
+	return config.Files{Rules: one("rules.yaml"), Targets: one("targets.yaml"), Procedures: one("procedures.yaml"), Communications: one("communications.yaml")}
+}

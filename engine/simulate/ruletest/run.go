@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"astern.dev/astern/actions"
 	"astern.dev/astern/rules"
 )
@@ -16,8 +18,10 @@ type Options struct {
 	Only *regexp.Regexp
 	// Now is the real time, for how long a test took; nil measures nothing.
 	Now func() time.Time
-	// Done is told each test that ended; nil tells nobody.
+	// Done is told each test that ended, from whatever goroutine; nil tells nobody.
 	Done func(TestResult)
+	// Slots are how many tests run at the same time, shared by all files that are given the same ones; nil runs one.
+	Slots chan struct{}
 }
 
 // Result is what the tests of a file came to.
@@ -25,6 +29,8 @@ type Result struct {
 	File     *File
 	Tests    []TestResult
 	Coverage *Coverage
+	// Took is the real time of all tests together.
+	Took time.Duration
 }
 
 // TestResult is what one test came to.
@@ -66,52 +72,70 @@ type Failure struct {
 type Field struct{ Name, Want, Got string }
 
 // When is the moment of the failure, as a file writes it.
-func (f Failure) When() string { return offsetText(f.At) }
+func (f Failure) When() string { return OffsetText(f.At) }
 
-// Run runs the tests of one file, one after the other. The error says that a test could not be run at all.
+// Run runs the tests of one file; the results are in their order. The error says that it was interrupted: a test that
+// cannot be run to its end has failed.
 func Run(ctx context.Context, f *File, o Options) (Result, error) {
 	r := Result{File: f, Coverage: NewCoverage()}
+	var tests []*Test
 	for _, t := range f.Tests {
-		if o.Only != nil && !o.Only.MatchString(t.Name) {
-			continue
+		if o.Only == nil || o.Only.MatchString(t.Name) {
+			tests = append(tests, t)
 		}
-		one, err := f.one(ctx, t, o, r.Coverage)
-		if err != nil {
-			return r, err
-		}
-		r.Tests = append(r.Tests, one)
-		if o.Done != nil {
-			o.Done(one)
-		}
+	}
+	if o.Slots == nil {
+		o.Slots = make(chan struct{}, 1)
+	}
+	r.Tests = make([]TestResult, len(tests))
+	reached := make([]*Coverage, len(tests))
+	group, ctx := errgroup.WithContext(ctx)
+	for n, t := range tests {
+		group.Go(func() error {
+			select {
+			case o.Slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			defer func() { <-o.Slots }()
+			r.Tests[n], reached[n] = f.one(ctx, t, o)
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return r, err
+	}
+	for n := range tests {
+		r.Coverage.Add(reached[n])
+		r.Took += r.Tests[n].Took
 	}
 	return r, nil
 }
 
-func (f *File) one(ctx context.Context, t *Test, o Options, c *Coverage) (TestResult, error) {
-	got := TestResult{Test: t}
+func (f *File) one(ctx context.Context, t *Test, o Options) (TestResult, *Coverage) {
+	got, c := TestResult{Test: t}, NewCoverage()
 	began := o.now()
 	p, err := f.play(ctx, t, o.Registry)
 	if err == nil {
 		got.Story, err = p.story(ctx)
 	}
-	if err = p.close(err); err != nil {
-		if ctx.Err() != nil {
-			return got, ctx.Err()
-		}
-		got.Failures = []Failure{{Line: t.Line, Fields: []Field{{"test", "it runs to its end", err.Error()}}}}
-		return got, nil
-	}
+	err = p.close(err)
 	got.Took = o.now().Sub(began)
-	got.Failures = p.unmet
-	for _, e := range t.Expect {
-		got.Failures = append(got.Failures, got.Story.check(e)...)
+	if err != nil {
+		got.Failures = []Failure{{Line: t.Line, Fields: []Field{{"test", "it runs to its end", err.Error()}}}}
+	} else {
+		got.Failures = p.unmet
+		for _, e := range t.Expect {
+			got.Failures = append(got.Failures, got.Story.check(e)...)
+		}
+		for _, set := range f.sets(t) {
+			p.reached(c, set, got.Story)
+		}
 	}
-	for _, set := range f.sets(t) {
-		reached := NewCoverage()
-		p.reached(reached, set, got.Story)
-		c.Add(reached)
+	if o.Done != nil {
+		o.Done(got)
 	}
-	return got, nil
+	return got, c
 }
 
 // sets are the rules of all configurations that a test runs with.

@@ -160,7 +160,7 @@ func (p *play) deliver(ctx context.Context, n engine.Notification, peers int) er
 	}
 	for range max(1, peers) {
 		if _, err := p.world.Deliver(ctx, n); err != nil {
-			return fmt.Errorf("deliver %s at %s: %w", n.Alerts[0].Alert.Labels["alertname"], offsetText(p.since()), err)
+			return fmt.Errorf("deliver %s at %s: %w", n.Alerts[0].Alert.Labels["alertname"], OffsetText(p.since()), err)
 		}
 	}
 	return nil

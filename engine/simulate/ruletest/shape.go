@@ -83,6 +83,11 @@ func (l listOf) schema() map[string]any {
 	return map[string]any{"type": "array", "items": l.item.schema()}
 }
 
+// later is a shape that is checked where it is read.
+type later struct{ shape }
+
+func (later) check(*expr.Node) {}
+
 // mapOf is a mapping with free keys.
 type mapOf struct{ value shape }
 
@@ -216,6 +221,13 @@ func readOffset(n *expr.Node) time.Duration {
 		n.Report("yaml/duration", fmt.Sprintf("%q is not a duration such as 30s, 4m59s or 2d", text), "")
 	}
 	return d
+}
+
+// atLeastASecond refuses what would repeat without end.
+func atLeastASecond(n *expr.Node) {
+	if d, ok := parseOffset(n.Scalar()); n.Exists() && ok && d >= 0 && d < time.Second {
+		n.Report("test/repeat", "want a second or more", "")
+	}
 }
 
 var days = regexp.MustCompile(`^([0-9]{1,5})d(.*)$`)
