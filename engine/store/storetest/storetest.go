@@ -70,6 +70,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"the ledger is read backwards", deliveriesBackwards},
 		{"the ledger is bounded by rows", ledgerRows},
 		{"the ledger is bounded by age", ledgerAge},
+		{"lines of the ledger go with their write", ledgerLines},
 		{"configurations are kept", configurations},
 		{"configurations that nothing speaks of are forgotten", forgottenConfigurations},
 		{"the newest configuration is never forgotten", newestConfiguration},
