@@ -123,6 +123,41 @@ func TestAPersonRejects(t *testing.T) {
 	require.Empty(t, get[List[incident.Head]](f, "/api/v1/incidents?open=true", "IncidentList").Items)
 }
 
+func TestAPersonSaysWhetherARuleWasRight(t *testing.T) {
+	f := newFixture(t)
+	f.do(Admin, "/api/v1/arm", `{}`)
+	f.withReleases()
+	f.deliver(alertOf("Watchdog", "firing"))
+	f.deliver(alertOf("Asks", "firing"))
+	id := get[List[incident.Head]](f, "/api/v1/incidents", "IncidentList").Items[0].ID
+	f.waitFor(id, func(i incident.Incident) bool { return i.Phase == incident.AwaitingApproval })
+	path := "/api/v1/incidents/" + id + "/mark"
+	f.refused(Viewer, path, `{"mark":"right","reason":"r"}`, 403)
+	require.Equal(t, "/mark", f.refused(Operator, path, `{"mark":"maybe","reason":"r"}`, 400).Field)
+	require.Equal(t, "/reason", f.refused(Operator, path, `{"mark":"right"}`, 400).Field)
+	require.Contains(t, f.refused(Operator, path, `{"mark":"right","rule":"Observes","reason":"r"}`, 422).Message, "those that would: Asks")
+	f.refused(Operator, "/api/v1/incidents/none/mark", `{"mark":"right","reason":"r"}`, 404)
+	f.do(Operator, "/api/v1/incidents/"+id+"/reject", `{"reason":"by hand"}`)
+	f.waitFor(id, func(i incident.Incident) bool { return i.Phase.Final() })
+	f.do(Operator, path, `{"mark":"wrong","reason":"a load test"}`)
+
+	report := get[RuleList](f, "/api/v1/rules", "RuleList")
+	asks := report.Items[0]
+	require.Equal(t, []int{1, 0, 1}, []int{asks.Score.WouldAct, asks.Score.Right, asks.Score.Wrong})
+	require.Equal(t, 0.5, asks.Demand)
+	require.Contains(t, asks.NotReady, "10 labelled cases are needed")
+	require.NotNil(t, report.Missed, "an empty list is a list")
+	require.Equal(t, incident.RuleMark{Rule: "Asks", By: "sre-operator", Reason: "a load test", At: receipt}, get[IncidentAnswer](f, "/api/v1/incidents/"+id, "Incident").Incident.Labels[0])
+}
+
+func TestAChangeIsWaivedByWhoMayApprove(t *testing.T) {
+	f := newFixture(t)
+	f.refused(Operator, "/api/v1/rules/Asks/waive", `{"reason":"r"}`, 403)
+	require.Equal(t, "/reason", f.refused(Approver, "/api/v1/rules/Asks/waive", `{}`, 400).Field)
+	require.Contains(t, f.refused(Approver, "/api/v1/rules/Asks/waive", `{"reason":"r"}`, 409).Message, "not held back")
+	f.refused(Admin, "/api/v1/rules/none/waive", `{"reason":"r"}`, 404)
+}
+
 func TestAPersonsOwnRollback(t *testing.T) {
 	f := newFixture(t)
 	p := f.refused(Approver, "/api/v1/rollbacks", `{"target":"api","reason":"it is broken"}`, 422)
@@ -205,7 +240,7 @@ func TestHoldsStopsAndArming(t *testing.T) {
 
 func TestWhatIsThereIsListed(t *testing.T) {
 	f := newFixture(t)
-	rules := get[List[engine.RuleStatus]](f, "/api/v1/rules", "RuleList").Items
+	rules := get[RuleList](f, "/api/v1/rules", "RuleList").Items
 	require.Len(t, rules, 2)
 	require.Equal(t, incident.Approve, rules[0].Mode)
 	require.Equal(t, incident.Observe, rules[1].Mode)
