@@ -105,8 +105,11 @@ func (e *Engine) onlySource(x *Explanation) string {
 	e.index.mu.RLock()
 	heard := slices.Sorted(maps.Keys(e.index.delivery))
 	e.index.mu.RUnlock()
+	if len(heard) == 0 {
+		heard = slices.Sorted(maps.Keys(e.config.Load().Settings.SenderConnections))
+	}
 	if len(heard) != 1 {
-		x.note("the alert counts as no sender's (heard so far: %s): what asks for the sender, such as the Watchdog guard, says no", cmp.Or(strings.Join(heard, ", "), "none"))
+		x.note("the alert counts as no sender's (known: %s): what asks for the sender, such as the Watchdog guard, says no", cmp.Or(strings.Join(heard, ", "), "none"))
 		return ""
 	}
 	return heard[0]

@@ -300,6 +300,18 @@ func TestExplainByTheConfigurationOfThatMoment(t *testing.T) {
 	require.Contains(t, x.Notes, "the configuration of that moment, config, is no longer kept: the rules are explained by the one in force now")
 }
 
+func TestAShortExplanationKeepsWhatMatters(t *testing.T) {
+	x := engine.Explanation{Rules: []engine.RuleWord{{Rule: "far", Result: engine.RuleNot, Near: 6}, {Rule: "near", Result: engine.RuleNot, Near: 5},
+		{Rule: "ours", Result: engine.RuleNot}, {Rule: "odd", Result: engine.RuleFailed, Near: 9}, {Rule: "yes", Result: engine.RuleMatched}}}
+	var names []string
+	for _, w := range x.Short().Rules {
+		names = append(names, w.Rule)
+	}
+	require.Equal(t, []string{"near", "odd", "yes"}, names)
+	require.Equal(t, 2, x.Short().RulesLeft)
+	require.Len(t, x.Rules, 5)
+}
+
 func TestExplainFilesAlone(t *testing.T) {
 	r := newRig(t)
 	cfg := r.configuration(r.files)

@@ -56,12 +56,30 @@ type Explanation struct {
 	Alert    *incident.Alert `json:"alert,omitempty"`
 	Received *Reception      `json:"received,omitempty"`
 	Rules    []RuleWord      `json:"rules"`
-	Cases    []Case          `json:"cases"`
+	// RulesLeft counts the rules that are not listed: they did not match, and others came nearer.
+	RulesLeft int    `json:"rules_left,omitempty"`
+	Cases     []Case `json:"cases"`
 	// Changes are what would change the outcome.
 	Changes []string `json:"changes,omitempty"`
 	Notes   []string `json:"notes,omitempty"`
 	// Heard is what came in last, when the alert itself never did.
 	Heard *Heard `json:"heard,omitempty"`
+}
+
+// nearMisses is how many of the rules that came nearest are worth a line.
+const nearMisses = 5
+
+// Short leaves out the rules that nobody has to read: it keeps what matched, what failed, and the nearest misses.
+func (x Explanation) Short() Explanation {
+	var kept []RuleWord
+	for _, w := range x.Rules {
+		if w.Result != RuleNot || w.Near > 0 && w.Near <= nearMisses {
+			kept = append(kept, w)
+		}
+	}
+	x.RulesLeft += len(x.Rules) - len(kept)
+	x.Rules = kept
+	return x
 }
 
 // ConfigWord says by which configuration the rules are explained.

@@ -25,7 +25,9 @@ const (
 // endpoint is how a route answers; in and out are the Go types of its JSON, nil where there is none.
 type endpoint struct {
 	in, out reflect.Type
-	serve   func(w http.ResponseWriter, r *http.Request, c call)
+	// reads says that nothing is changed, though the question comes as a body.
+	reads bool
+	serve func(w http.ResponseWriter, r *http.Request, c call)
 }
 
 // call is who asks for what.
@@ -77,6 +79,13 @@ func tell[In, Out any](do func(ctx context.Context, p engine.Person, c call, in 
 		out, err := do(ctx, c.person(r), c, in)
 		answer(w, out, err)
 	}}
+}
+
+// inquire is an endpoint that only reads, by a question too long for a query string.
+func inquire[In, Out any](do func(ctx context.Context, p engine.Person, c call, in In) (Out, error)) endpoint {
+	e := tell(do)
+	e.reads = true
+	return e
 }
 
 func answer(w http.ResponseWriter, out any, err error) {

@@ -50,6 +50,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/rules/{name}/waive", Approver, "Lets a changed rule act at once, instead of only suggesting for a day.", nil, tell(s.waiveRule)},
 		{"POST", "/api/v1/rules/{name}/reset", Approver, "Lets a rule act again on a target where it flapped.", nil, tell(s.resetFlapping)},
 		{"GET", "/api/v1/deliveries", Viewer, "Lists the notifications taken in and what each alert came to, newest first.", []parameter{{"limit", "at most this many; 100 when absent"}}, ask(s.deliveries)},
+		{"POST", "/api/v1/explain", Viewer, "Says why something happened to an alert, or why nothing did; it changes nothing.", nil, inquire(s.explain)},
 		{"GET", "/api/v1/status", Viewer, "Shows the installation as a whole.", nil, ask(s.status)},
 		{"GET", "/api/v1/openapi.json", Public, "This document.", nil, page(s.document)},
 
