@@ -155,12 +155,26 @@ func (e *Engine) Preview(ctx context.Context, target string) (Preview, error) {
 }
 
 func (e *Engine) askForPerson(ctx context.Context, target string) (question, error) {
-	inc := incident.Incident{ID: target + "-0", Target: target, Request: &incident.Request{}, Now: e.now()}
+	id, err := e.requestedID(ctx, target)
+	if err != nil {
+		return question{}, err
+	}
+	inc := incident.Incident{ID: id, Target: target, Request: &incident.Request{}, Now: e.now()}
 	q, gone, err := e.ask(ctx, inc, "")
 	if gone != nil {
 		return q, ErrNotFound
 	}
 	return q, err
+}
+
+// requestedID is the incident that a person's request would join or open now: a plan that names it is previewed as it
+// will be made.
+func (e *Engine) requestedID(ctx context.Context, target string) (string, error) {
+	if id, open := e.index.openFor(target); open {
+		return id, nil
+	}
+	past, err := e.pastIncidents(ctx, target, e.now()) // only the numbers count
+	return target + "-" + strconv.Itoa(nextNumber(past)), err
 }
 
 // Rollback is a person's own rollback (T6). It joins the target's open incident when nothing runs there yet. A plan's

@@ -168,6 +168,35 @@ func TestAPersonsRollbackNeedsNoAlert(t *testing.T) {
 	r.phase("api", incident.Succeeded)
 }
 
+// A plan that names its incident is previewed with the name it will get, so that what a person looked at is what is done.
+func TestAPlanThatNamesItsIncidentIsPreviewedAsItWillBe(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.files.procedures = replace(r.files.procedures, `"drained-${release.current.vars.track}"`, `"drained-for-${incident.id}"`)
+	}).ready()
+	ask := func(id string) {
+		t.Helper()
+		preview, err := r.engine.Preview(t.Context(), "api")
+		require.NoError(t, err)
+		require.Contains(t, string(preview.Plan.Steps[2].With), "drained-for-"+id)
+		requested, err := r.engine.Rollback(t.Context(), sre, "api", "by hand", preview.Plan.Hash)
+		require.NoError(t, err)
+		require.Equal(t, id, requested)
+		r.settle()
+		r.phase("api", incident.Verifying)
+		r.world.good()
+		r.advance(10 * time.Minute)
+		r.phase("api", incident.Succeeded)
+	}
+	ask("api-1")
+	require.Contains(t, r.world.did(), "api-1/drain=drained-for-api-1")
+	r.advance(2 * time.Hour)
+	r.world.bad()
+	require.NoError(t, r.engine.RecordRelease(t.Context(), sre, "api", incident.Release{Version: "v43", At: r.now(), Vars: map[string]string{"track": "green"}}))
+	r.fire("Asks", "api")
+	r.settle()
+	ask("api-2") // it joins the one that is open
+}
+
 func TestTwoRulesOneIncident(t *testing.T) {
 	r := newRig(t).ready()
 	r.fire("Errors", "api")
