@@ -56,37 +56,33 @@ func (s *Set) Rule(name string) (*Rule, bool) { r, ok := s.byName[name]; return 
 
 // Match gives the rules whose `when` is true for the alert, in order. A rule that needs what the alert does not have
 // does not match; Explain says so.
-func (s *Set) Match(v expr.Vars) []Match { return s.AppendMatches(nil, &v) }
-
-// AppendMatches is Match that appends to a slice of the caller's, who may use it again: it allocates nothing by itself.
-// A `when` sees alert, group and now alone.
-func (s *Set) AppendMatches(matches []Match, v *expr.Vars) []Match {
-	if Own(v.Alert.Labels) {
-		return matches
-	}
-	look := s.look(v)
-	for _, n := range look.found {
-		if r := s.rules[n]; r.when.True(&look.bound) {
-			matches = append(matches, Match{r})
-		}
-	}
-	s.done(look)
+func (s *Set) Match(v expr.Vars) []Match {
+	matches, _ := s.AppendMatches(nil, &v)
 	return matches
 }
 
 // Judge is Match with the rules that could not be evaluated; a missing label is no failure. The index comes first: a
-// rule that no value of its own answers cannot match, is not evaluated, and cannot fail.
-func (s *Set) Judge(v expr.Vars) (matches []Match, failed []Reason) {
+// rule that none of the alert's values leads to cannot match, is not evaluated, and cannot fail.
+func (s *Set) Judge(v expr.Vars) (matches []Match, failed []Reason) { return s.AppendMatches(nil, &v) }
+
+// AppendMatches is Judge that appends to a slice of the caller's, who may use it again: unless a rule fails, it allocates
+// nothing by itself. A `when` sees alert, group and now alone.
+func (s *Set) AppendMatches(matches []Match, v *expr.Vars) (all []Match, failed []Reason) {
 	if Own(v.Alert.Labels) {
-		return nil, nil
+		return matches, nil
 	}
-	b := expr.Bind(v)
-	for _, n := range s.index.candidates(nil, &v) {
+	look := s.look(v)
+	defer s.done(look)
+	for _, n := range look.found {
 		r := s.rules[n]
-		switch holds, err := r.when.Holds(b); {
-		case holds:
+		holds, fails := r.when.Try(&look.bound)
+		if holds {
 			matches = append(matches, Match{r})
-		case err != nil:
+		}
+		if !fails {
+			continue
+		}
+		if _, err := r.when.Holds(expr.Bind(*v)); err != nil {
 			if reason := r.reason(err); reason.Failed {
 				failed = append(failed, reason)
 			}

@@ -37,7 +37,7 @@ func (c *comparison) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 }
 
 // absent is the error for those who do not ask what is missing. The number is any: without one, CEL makes a copy of it.
-var absent = types.LabelErrNode(1, types.NewErr("absent"))
+var absent = types.LabelErrNode(1, types.NewErr("absent")).(*types.Err)
 
 // Eval is Exec for callers that have no frame.
 func (c *comparison) Eval(vars interpreter.Activation) ref.Val {

@@ -83,10 +83,14 @@ func (p *Program) Holds(b *Bound) (bool, error) {
 	return bool(holds), nil
 }
 
-// True is Holds for those who need not know why not: what cannot be evaluated is not true.
-func (p *Program) True(b *Bound) bool {
+// Try is Holds for those who mostly need not know why not. Failed says that there may be more to tell than a missing label:
+// Holds tells it.
+func (p *Program) Try(b *Bound) (holds, failed bool) {
 	out, _, err := p.fast.Eval(b)
-	return err == nil && out == types.True
+	if err != nil {
+		return false, err != absent //nolint:errorlint // the one that a comparison gives, as it is
+	}
+	return out == types.True, out != types.True && out != types.False
 }
 
 // EvalPartial evaluates with only some variables known. ErrUnknown says that the answer depends on the others; any

@@ -70,7 +70,7 @@ type Bound struct {
 func Bind(v Vars) *Bound { return &Bound{vars: v} }
 
 // Hold makes a Bound of the caller's own show the alert, the group and the time of v: all that a `when` sees. It is for
-// Program.True, which does not ask what is missing, and not for sharing; Release forgets the values.
+// Program.Try, which does not ask what is missing, and not for sharing; Release forgets the values.
 func (b *Bound) Hold(v *Vars) {
 	b.silent = true
 	b.vars.Alert, b.vars.Group, b.vars.Now = v.Alert, v.Group, v.Now
