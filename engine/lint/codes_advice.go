@@ -28,7 +28,9 @@ func adviceCodes() []Code {
 
 // routeCodes are about alertmanager.yml.
 func routeCodes() []Code {
-	route := func(name, meaning, example, mend string) Code { return advice(name, NeedsAlertmanager, meaning, example, mend) }
+	route := func(name, meaning, example, mend string) Code {
+		return advice(name, NeedsAlertmanager, meaning, example, mend)
+	}
 	return []Code{
 		mistake("route/unreadable", "Alertmanager would refuse its configuration.", "receiver: peopel", "Mend it: `amtool check-config` says the same."),
 		route("route/receiver", "No receiver sends to astern.", "no url that ends in /api/v1/alertmanager", "Add the receiver that operations.md shows."),

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -47,10 +48,8 @@ func (w *world) readPrometheus() {
 	good := true
 	for _, name := range p.files {
 		groups, errs := rulefmt.Parse(files[name], true, model.UTF8Validation, promQL, slog.New(slog.DiscardHandler))
-		for _, err := range errs {
-			good = false
-			w.add(foreign(name, files[name], "prometheus/rules", err))
-		}
+		good = good && len(errs) == 0
+		w.refused(name, files[name], "prometheus/rules", errs)
 		if len(errs) == 0 {
 			p.add(name, files[name], groups)
 		}
@@ -121,12 +120,25 @@ func (r *promRule) constants() map[string]string {
 
 var template = regexp.MustCompile(`\{\{`)
 
+// refused tells the errors of another program's reader, one for each place: some are told twice.
+func (w *world) refused(name string, text []byte, code string, errs []error) {
+	lines := map[int]bool{}
+	for _, err := range errs {
+		d := foreign(name, text, code, err)
+		if d.Line == 0 || !lines[d.Line] {
+			w.add(d)
+		}
+		lines[d.Line] = true
+	}
+}
+
 var (
 	atPlace = regexp.MustCompile(`^(?:[^:\s]*: )?(\d+):(\d+): `)
-	atLine  = regexp.MustCompile(`\bline (\d+): ?`)
+	atLine  = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s+)?line (\d+): `)
+	goTypes = regexp.MustCompile(` (?:in type|into) \S+`)
 )
 
-// foreign is an error of another program's reader, placed where it says.
+// foreign is an error of another program's reader, placed where it says; of many it is the first.
 func foreign(name string, text []byte, code string, err error) expr.Diagnostic {
 	message, line, column := err.Error(), 0, 1
 	if m := atPlace.FindStringSubmatch(message); m != nil {
@@ -135,7 +147,8 @@ func foreign(name string, text []byte, code string, err error) expr.Diagnostic {
 		message = message[len(m[0]):]
 	} else if m := atLine.FindStringSubmatch(message); m != nil {
 		line, _ = strconv.Atoi(m[1])
+		message, _, _ = strings.Cut(goTypes.ReplaceAllString(message[len(m[0]):], ""), "\n")
 	}
 	file, _ := expr.ParseFile(name, text)
-	return file.At(line, column, code, message)
+	return file.At(line, column, code, strings.Join(strings.Fields(message), " "))
 }

@@ -103,11 +103,12 @@ func (w *world) stolen(r *routing, one *way) {
 		return
 	}
 	at := r.nodes[one.route]
-	hint := "write `continue: true`"
-	if after := r.afterContinue(one.route, one.sample); after == "" {
-		hint += fmt.Sprintf(", and a last route for people behind it, such as {receiver: %s}", r.people())
-	} else {
-		hint += ": then " + after + " gets them, too"
+	hint := fmt.Sprintf("write `continue: true`, and a last route for people behind it, such as {receiver: %s}", r.people())
+	switch after := r.afterContinue(one.route, one.sample); {
+	case one.route.Continue:
+		hint = fmt.Sprintf("write a last route for people behind it, such as {receiver: %s}", r.people())
+	case after != "":
+		hint = "write `continue: true`: then " + after + " gets them, too"
 	}
 	w.report(at, "route/continue", fmt.Sprintf("nobody but astern gets the alerts of %s: they end at this route", ruleNames(one.stolen)), hint)
 }

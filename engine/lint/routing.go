@@ -31,7 +31,7 @@ type routing struct {
 func (w *world) readRouting(name string, text []byte) *routing {
 	c, err := amconfig.Load(string(text))
 	if err != nil {
-		w.add(foreign(name, text, "route/unreadable", err))
+		w.refused(name, text, "route/unreadable", []error{err})
 		return nil
 	}
 	file, _ := expr.ParseFile(name, text) // what is strange to astern may be usual there

@@ -66,9 +66,6 @@ func (s *subject) sameGuards(by *subject) bool {
 
 // asksNoMore says that a holds whenever b does: each of its questions is among b's.
 func asksNoMore(a, b rules.Confirm) bool {
-	if len(a.Queries) == 0 {
-		return a.Waived != ""
-	}
 	return !slices.ContainsFunc(a.Queries, func(q rules.Query) bool {
 		return !slices.ContainsFunc(b.Queries, func(other rules.Query) bool { return q.Query == other.Query && q.Condition == other.Condition })
 	})

@@ -1,0 +1,108 @@
+package lint_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
+
+	"astern.dev/astern/actions/all"
+	"astern.dev/astern/engine/config"
+	"astern.dev/astern/engine/lint"
+	"astern.dev/astern/engine/plan"
+	"astern.dev/astern/rules"
+	"astern.dev/astern/rules/expr"
+)
+
+var update = flag.Bool("update", false, "write what is found as what is wanted")
+
+// Each archive is about one check. It begins with what it shows, holds what must be told and what must not, and in
+// "want" every message in full.
+func TestLints(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(path)
+			require.NoError(t, err)
+			want := len(archive.Files) - 1
+			require.Equal(t, "want", archive.Files[want].Name)
+			got := checked(t, archive.Files[:want]).String() + "\n"
+			if *update {
+				archive.Files[want].Data = []byte(got)
+				require.NoError(t, os.WriteFile(path, txtar.Format(archive), 0o644))
+			}
+			require.Equal(t, string(archive.Files[want].Data), got)
+		})
+	}
+}
+
+// Each kind of advice has an archive that shows it.
+func TestEveryAdviceIsShown(t *testing.T) {
+	shown := ""
+	paths, err := filepath.Glob("testdata/*.txtar")
+	require.NoError(t, err)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		shown += string(text)
+	}
+	for _, c := range lint.Codes() {
+		if c.Severity != lint.Error && c.Name != "ref/no-target" || strings.HasPrefix(c.Name, "route/") || strings.HasPrefix(c.Name, "confirm/") || c.Name == "promql/invalid" || c.Name == "prometheus/rules" {
+			require.True(t, strings.Contains(shown, "("+c.Name+")\n"), "no archive shows %s", c.Name)
+		}
+	}
+}
+
+// files sorts an archive's files by their names.
+type files struct {
+	config.Files
+	prometheus, alertmanager, texts map[string][]byte
+	config                          []byte
+}
+
+func sorted(all []txtar.File) files {
+	f := files{Files: config.Files{Rules: map[string][]byte{}, Targets: map[string][]byte{}, Procedures: map[string][]byte{}, Communications: map[string][]byte{}},
+		prometheus: map[string][]byte{}, alertmanager: map[string][]byte{}, texts: map[string][]byte{}}
+	for _, one := range all {
+		f.texts[one.Name] = one.Data
+		for prefix, into := range map[string]map[string][]byte{"rules": f.Rules, "targets": f.Targets, "procedures": f.Procedures,
+			"prometheus": f.prometheus, "alertmanager": f.alertmanager} {
+			if strings.HasPrefix(one.Name, prefix) {
+				into[one.Name] = one.Data
+			}
+		}
+		if one.Name == "astern.yaml" {
+			f.config = one.Data
+		}
+	}
+	return f
+}
+
+func checked(t *testing.T, all []txtar.File) expr.Diagnostics {
+	t.Helper()
+	f := sorted(all)
+	env, err := expr.NewEnv()
+	require.NoError(t, err)
+	registry, err := newRegistry()
+	require.NoError(t, err)
+	set, found := rules.Draft(env, f.Rules)
+	book, more := plan.Load(env, registry, plan.Files{Targets: f.Targets, Procedures: f.Procedures})
+	found = append(found, more...)
+	in := lint.Input{Rules: set, Book: book, PrometheusRules: f.prometheus, Alertmanager: f.alertmanager}
+	if f.config != nil {
+		in.Config, more = config.Load("astern.yaml", f.config, registry)
+		found = append(found, more...)
+	}
+	require.NoError(t, found.Err(), "the files themselves must be right")
+	return lint.Silence(lint.Check(in), f.texts, func(c lint.Code) bool {
+		return c.Needs == "" || c.Needs == lint.NeedsConfig && f.config != nil || c.Needs == lint.NeedsPrometheus && len(f.prometheus) > 0 || c.Needs == lint.NeedsAlertmanager && len(f.alertmanager) > 0
+	})
+}
+
+var newRegistry = all.Registry
