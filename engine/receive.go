@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,19 +22,23 @@ import (
 // AlertID is an alert's identity here: its source and its full label set. Alertmanager's fingerprint and groupKey are
 // no identities: two sources may send the same, and a groupKey changes with the routing tree.
 func AlertID(source string, labels map[string]string) string {
-	h := sha256.New()
-	for _, part := range append([]string{source}, sortedPairs(labels)...) {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
+	var text [1024]byte // room for an ordinary alert
+	var keys [24]string
+	b, names := appendPart(text[:0], source), keys[:0]
+	for name := range labels {
+		names = append(names, name)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	slices.Sort(names)
+	for _, name := range names {
+		b = appendPart(appendPart(b, name), labels[name])
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16])
 }
 
-func sortedPairs(labels map[string]string) []string {
-	pairs := make([]string, 0, 2*len(labels))
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		pairs = append(pairs, name, labels[name])
-	}
-	return pairs
+// appendPart writes a string so that no two lists of strings read alike.
+func appendPart(b []byte, s string) []byte {
+	return append(append(strconv.AppendInt(b, int64(len(s)), 10), ':'), s...)
 }
 
 // Receive judges each alert of a notification on its own. When it returns nil, everything that follows from the
@@ -95,12 +100,13 @@ type sortedMail struct {
 	listed   bool
 	decided  []incident.Decision // alerts that reach no incident
 	config   string              // by which they were judged
+	matches  []rules.Match       // of the alert in hand
 }
 
 // sort says for each alert which rules it matches and which target it chooses.
 func (e *Engine) sort(n Notification) sortedMail {
 	cfg := e.config.Load()
-	s := sortedMail{byTarget: map[string]*mail{}, listed: n.listed, config: cfg.Digest}
+	s := sortedMail{byTarget: map[string]*mail{}, listed: n.listed, config: cfg.Digest, decided: make([]incident.Decision, 0, len(n.Alerts))}
 	for _, d := range n.Alerts {
 		a := d.Alert
 		a.Source, a.ID, a.GroupLabels = n.Source, AlertID(n.Source, a.Labels), n.GroupLabels
@@ -146,13 +152,14 @@ func decision(a incident.Alert, kind, reason string) incident.Decision {
 
 func (s *sortedMail) firing(e *Engine, cfg *Configuration, a incident.Alert, note string) {
 	vars := alertVars(a, e.now())
-	matches, failed := cfg.Rules.Judge(vars)
+	var failed []rules.Reason
+	s.matches, failed = cfg.Rules.AppendMatches(s.matches[:0], &vars)
 	e.failures.note(failed, e.now())
-	if len(matches) == 0 {
+	if len(s.matches) == 0 {
 		s.decided = append(s.decided, decision(a, "unmatched", ""))
 		return
 	}
-	for _, m := range matches {
+	for _, m := range s.matches {
 		target, err := cfg.targetOf(m.Rule, vars)
 		if err != nil {
 			d := decision(a, "no_target", err.Error())
