@@ -28,6 +28,8 @@ type StepOutcome struct {
 	Outputs any
 	// Lost says that the effect took place and its answer was lost; Verify finds it done.
 	Lost bool
+	// Early says that the effect is there as soon as the step begins: a process that dies in it finds it done.
+	Early bool
 	// Unverifiable says that the world does not answer whether it took effect.
 	Unverifiable bool
 }
@@ -109,6 +111,9 @@ func (h hand) Run(ctx context.Context, env actions.Env) (actions.Result, error) 
 	begun, outcome := h.world.Now(), h.world.opts.Outcome(call)
 	if l, says := h.Action.(actions.Laster); says && outcome.Takes == 0 {
 		outcome.Takes = l.Lasts()
+	}
+	if outcome.Early && outcome.Err == nil {
+		h.world.happened(env.Key)
 	}
 	err := h.last(ctx, env, call.Step, outcome.Takes)
 	if err == nil {

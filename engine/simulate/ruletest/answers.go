@@ -14,7 +14,7 @@ import (
 // outcome is what a step comes to, as the test says.
 func (p *play) outcome(c simulate.StepCall) simulate.StepOutcome {
 	says, written := p.test.Steps[c.Step]
-	o := simulate.StepOutcome{Takes: says.Takes, Outputs: c.Action.Outputs(), Unverifiable: says.Verify == "unknown"}
+	o := simulate.StepOutcome{Takes: says.Takes, Outputs: c.Action.Outputs(), Unverifiable: says.Verify == "unknown", Early: says.Verify == "done"}
 	if says.Outputs != nil {
 		o.Outputs = says.Outputs
 	}

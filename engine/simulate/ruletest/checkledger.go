@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/rules"
+	"astern.dev/astern/rules/expr"
 )
 
 // decided is what the ledger says of one alert, and when.
@@ -112,8 +114,24 @@ func (s Story) whyNone(e Expectation, at time.Duration) []string {
 	var why []string
 	for _, d := range all[max(0, len(all)-3):] {
 		why = append(why, decisionText(d))
+		if d.Kind == "unmatched" {
+			why = append(why, s.nearest(d)...)
+		}
 	}
 	return why
+}
+
+// nearest says which rule came nearest to an alert that none matched, and what it lacked.
+func (s Story) nearest(d decided) []string {
+	missed := rules.Nearest(s.rules.Explain(expr.Vars{Now: s.Start.Add(d.at), Alert: expr.Alert{Status: "firing", Labels: d.Labels, StartsAt: s.Start.Add(d.at)}}))
+	if len(missed) == 0 {
+		return nil
+	}
+	var parts []string
+	for _, m := range missed[0].Misses {
+		parts = append(parts, m.String())
+	}
+	return []string{fmt.Sprintf("rule %s came nearest; it wants %s", missed[0].Rule.Name, strings.Join(parts, ", and "))}
 }
 
 // whyState says what the incident came to, and which guards did not pass.

@@ -164,6 +164,8 @@ type Wish struct {
 	Refused            string
 	Target, Scope      string
 	Plan, Step, Effect string
+	Rule               string
+	Right              bool
 	Version            string
 	Verdict            incident.Standing
 }

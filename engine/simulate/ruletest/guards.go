@@ -9,7 +9,7 @@ import (
 // Guards are the names under which guards give their findings, in the order in which they are asked.
 var Guards = []string{
 	"target", "rule", "plan", "fresh", "confirm", "watchdog", "mass_event", "clock", "recent_change", "cooldown", "budget", "destination",
-	"stop", "hold", "armed", "slot", "same_release", "unchanged", "denied", "silenced",
+	"changed_rule", "score", "drill", "stop", "hold", "armed", "slot", "same_release", "unchanged", "denied", "silenced",
 }
 
 // OffsetText is a time counted from the start of the test as a file writes it: 5m, 4m59s, 2d1h.

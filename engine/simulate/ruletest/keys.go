@@ -135,6 +135,8 @@ var wishes = map[string]object{
 	"holds":         said(ofTarget, lengths("for", "how long; 0s lifts the hold").needed()),
 	"stops":         said(texts("scope", "all, team/NAME or target/NAME; all without it")),
 	"resumes":       said(texts("scope", "all, team/NAME or target/NAME; all without it")),
+	"waivers":       said(key{name: "rule", shape: text{}, says: "the changed rule that may act at once", need: true}),
+	"marks":         said(ofTarget, texts("rule", "the rule that would have acted; the only one without it"), key{name: "right", shape: truth{}, says: "whether it was right to", need: true}),
 	"mass_releases": said(),
 	"arms":          said(),
 	"disarms":       said(),

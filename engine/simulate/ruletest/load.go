@@ -57,6 +57,9 @@ func (l *loader) read(root *expr.Node) (*File, error) {
 	}
 	names := map[string]int{}
 	for _, n := range root.Get("tests").List() {
+		if !n.Exists() {
+			n.Report("test/empty", "the test is empty", "")
+		}
 		t, err := l.test(n, root, got)
 		if err != nil {
 			return nil, err

@@ -36,7 +36,7 @@ func (w Wish) failed(want, got string) Failure {
 func (p *play) ask(ctx context.Context, who engine.Person, w Wish) error {
 	e := p.world.Engine()
 	switch w.Verb {
-	case "approvals", "rejects", "aborts", "settles":
+	case "approvals", "rejects", "aborts", "settles", "marks":
 		return p.askOf(ctx, who, w)
 	case "rollbacks":
 		_, err := e.Rollback(ctx, who, w.Target, w.Reason, "")
@@ -47,6 +47,8 @@ func (p *play) ask(ctx context.Context, who engine.Person, w Wish) error {
 		return e.Stop(ctx, who, w.Scope, w.Reason)
 	case "resumes":
 		return e.Resume(ctx, who, w.Scope, w.Reason)
+	case "waivers":
+		return e.WaiveRule(ctx, who, w.Rule, w.Reason)
 	case "mass_releases":
 		return e.ReleaseMassEvent(ctx, who, w.Reason)
 	case "arms":
@@ -79,6 +81,9 @@ func (p *play) askOf(ctx context.Context, who engine.Person, w Wish) error {
 		return e.Reject(ctx, who, id, w.Reason)
 	case "aborts":
 		return e.Abort(ctx, who, id, w.Reason)
+	case "marks":
+		_, err := e.MarkWouldAct(ctx, who, id, w.Rule, w.Right, w.Reason)
+		return err
 	}
 	settled := map[string]engine.Settlement{"done": engine.ItHappened, "repeat": engine.ItDidNot}[w.Effect]
 	return e.Settle(ctx, who, id, w.Step, settled, w.Reason)

@@ -49,7 +49,14 @@ func (f *File) play(ctx context.Context, t *Test, registry *actions.Registry) (*
 	return p, p.run(ctx)
 }
 
-func (p *play) now() time.Time                   { return p.world.Now() }
+// now is virtual time; it stands until the world is there.
+func (p *play) now() time.Time {
+	if p.world == nil {
+		return p.test.Start
+	}
+	return p.world.Now()
+}
+
 func (p *play) since() time.Duration             { return p.now().Sub(p.test.Start) }
 func (p *play) moment(d time.Duration) time.Time { return p.test.Start.Add(d) }
 

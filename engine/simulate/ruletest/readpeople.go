@@ -115,7 +115,7 @@ func wish(verb string, n *expr.Node, names *named) Wish {
 		Verb: verb, Line: n.Line(), At: after(n.Get("at")), For: readOffset(n.Get("for")), By: cmp.Or(n.Get("by").Str(), "on-call"),
 		Reason: cmp.Or(n.Get("reason").Str(), "the test says so"), Refused: n.Get("refused").Str(), Scope: cmp.Or(n.Get("scope").Str(), "all"),
 		Plan: cmp.Or(n.Get("plan").Str(), "latest"), Step: names.check(n.Get("step"), "step", func(all *named) []string { return all.steps }),
-		Effect: n.Get("effect").Str(), Version: n.Get("version").Str(), Verdict: incident.Standing(n.Get("verdict").Str()),
+		Rule: names.check(n.Get("rule"), "rule", func(all *named) []string { return all.rules }), Right: n.Get("right").Bool(), Effect: n.Get("effect").Str(), Version: n.Get("version").Str(), Verdict: incident.Standing(n.Get("verdict").Str()),
 	}
 	if slices.ContainsFunc(wishes[verb], func(k key) bool { return k.name == "target" }) {
 		w.Target = names.target(n)

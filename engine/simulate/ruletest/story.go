@@ -8,6 +8,7 @@ import (
 
 	"astern.dev/astern/engine/incident"
 	"astern.dev/astern/engine/simulate"
+	"astern.dev/astern/rules"
 )
 
 // Story is what happened in one test.
@@ -19,6 +20,7 @@ type Story struct {
 	Steps     []simulate.StepRun
 	Tellings  []simulate.Telling
 
+	rules *rules.Set
 	jumps []Jump
 	looks map[time.Duration]look
 }
@@ -32,7 +34,7 @@ type History struct {
 }
 
 func (p *play) story(ctx context.Context) (Story, error) {
-	s := Story{Start: p.test.Start, jumps: p.test.Jumps, looks: p.looks, Steps: p.world.Steps(), Tellings: p.world.Tellings()}
+	s := Story{Start: p.test.Start, rules: p.file.Configuration.Rules, jumps: p.test.Jumps, looks: p.looks, Steps: p.world.Steps(), Tellings: p.world.Tellings()}
 	heads, err := p.world.Engine().Incidents(ctx, incident.HeadFilter{Limit: everything})
 	if err != nil {
 		return s, err
