@@ -276,10 +276,22 @@ func TestTables(t *testing.T) {
 		{Name: "search", Mode: incident.Observe, NoWayBack: "no release before v9 is known", CooldownUntil: noon.Add(10 * time.Minute), Incident: "search-4",
 			Hold: &incident.HoldState{By: "sre-1", Reason: "I look", At: before(time.Hour), Until: noon.Add(26 * time.Hour)}, Stopped: "all is stopped by sre-2: maintenance"},
 	}}
-	rules := web.List[engine.RuleStatus]{Items: []engine.RuleStatus{
-		{Name: "ErrorRateSpike", Group: "honeylink", File: "rules.yaml", Mode: incident.Auto, For: 5 * time.Minute, Do: "rollback", Digest: "0123456789abcdef"},
-		{Name: "CriticalAlert", Group: "honeylink", File: "rules.yaml", Mode: incident.Approve, Do: "rollback", Digest: "f123456789abcdef"},
-	}}
+	score := func(acts, right, wrong int) incident.Score {
+		s := incident.Score{WouldAct: acts, Right: right, Wrong: wrong}
+		s.Low, s.High = incident.Wilson(right, right+wrong)
+		return s
+	}
+	rules := web.RuleList{Items: []engine.RuleStatus{
+		{Name: "ErrorRateSpike", Group: "honeylink", File: "rules.yaml", Mode: incident.Auto, For: 5 * time.Minute, Do: "rollback", Digest: "0123456789abcdef",
+			Effective: incident.Suggest, Held: "changed", HeldUntil: noon.Add(2*time.Hour + 2*time.Minute), Matched: 19, LastMatch: before(4 * time.Minute), Score: score(9, 7, 1), Demand: 0.5},
+		{Name: "CriticalAlert", Group: "honeylink", File: "rules.yaml", Mode: incident.Approve, Do: "rollback", Digest: "f123456789abcdef",
+			Effective: incident.Approve, Matched: 40, LastMatch: before(50 * time.Hour), Score: score(31, 12, 2), Demand: 0.6, Ready: true},
+		{Name: "NeverSeen", Mode: incident.Auto, Effective: incident.Observe, Held: "not armed", Score: score(0, 0, 0), Demand: 0.5},
+		{Name: "Young", Mode: incident.Approve, Effective: incident.Suggest, Held: "changed", HeldUntil: noon.Add(13 * time.Hour), Matched: 3, LastMatch: before(time.Hour), Score: score(3, 2, 0), Demand: 0.5},
+		{Name: "Broken", Mode: incident.Observe, Effective: incident.Observe, Score: score(0, 0, 0), Demand: 0.5, Error: "no such\x1b[2J overload"},
+	}, Missed: []engine.TargetMisses{{Target: "honeylink-api", Moves: []incident.MoveBack{
+		{Target: "honeylink-api", From: "v42", To: "v41", By: "ci", At: before(26 * time.Hour)}, {Target: "honeylink-api", From: "v40", To: "v39", By: "sre-1", At: before(200 * time.Hour)},
+	}}}}
 	releases := []web.Release{{Target: "honeylink-api", Current: true, Release: current}, {Target: "honeylink-api", Release: previous}}
 	target := targets.Items[1]
 	target.Releases = []incident.Release{previous, current}

@@ -121,6 +121,10 @@ func guardMistakes(set *rules.Set) expr.Diagnostics {
 					"write it on a target, a class, a team or the installation"))
 			}
 		}
+		if _, written := r.Guards["changed_rule"]; written {
+			found = append(found, r.Node().Get("guards").Get("changed_rule").Diagnostic("guard/level", "how long a changed rule only suggests is not for the rule to say",
+				"write it on a target, a class, a team or the installation"))
+		}
 	}
 	return found
 }

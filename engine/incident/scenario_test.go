@@ -178,6 +178,8 @@ func (p *player) build(name string, at time.Time) incident.Fact {
 		return incident.StepRepaired{Step: step}
 	case "marked":
 		return incident.Marked{}
+	case "labelled":
+		return incident.WouldActMarked{Rule: p.arg("rule", "R"), Right: p.arg("right", "yes") == "yes", Reason: "seen"}
 	case "health":
 		return incident.HealthSeen{Good: p.arg("good", "yes") == "yes"}
 	case "ended":
@@ -227,6 +229,9 @@ func (p *player) judged(at time.Time) incident.Fact {
 			Verdict: incident.Verdict(p.arg("verdict", "go")), Mode: incident.Mode(p.arg("mode", "auto")),
 			Would: incident.Verdict(p.arg("would", "")), Reason: p.arg("reason", "because"), RetryAt: at.Add(p.duration(p.arg("retry", "30s"))),
 		},
+	}
+	if until := p.arg("until", ""); until != "" {
+		f.Judgement.Until = epoch.Add(p.duration(until))
 	}
 	if g := p.arg("guard", ""); g != "" {
 		f.Judgement.Findings = []incident.Finding{{Guard: g, Verdict: f.Judgement.Verdict, Reason: f.Judgement.Reason}}

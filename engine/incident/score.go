@@ -183,9 +183,9 @@ func (s Score) Fraction() string {
 	}
 }
 
-// Percent is the interval in whole percents, never narrower than it is.
+// Percent is the interval in whole percents.
 func (s Score) Percent() (low, high int) {
-	return percentDown(s.Low), int(math.Ceil(s.High*100 - 1e-9))
+	return int(math.Round(s.Low * 100)), int(math.Round(s.High * 100))
 }
 
 // Lacks says what is missing for a demanded lower bound; nothing when the score meets it.

@@ -154,5 +154,5 @@ func TestAScoreInWords(t *testing.T) {
 	}
 	require.NotEmpty(t, score(9, 1).Lacks(0.6))
 	low, high := score(7, 1).Percent()
-	require.Equal(t, []int{52, 98}, []int{low, high})
+	require.Equal(t, []int{53, 98}, []int{low, high})
 }
