@@ -307,7 +307,7 @@ func TestAShortExplanationKeepsWhatMatters(t *testing.T) {
 	for _, w := range x.Short().Rules {
 		names = append(names, w.Rule)
 	}
-	require.Equal(t, []string{"near", "odd", "yes"}, names)
+	require.Equal(t, []string{"odd", "yes", "near"}, names)
 	require.Equal(t, 2, x.Short().RulesLeft)
 	require.Len(t, x.Rules, 5)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -69,7 +70,8 @@ type Explanation struct {
 // nearMisses is how many of the rules that came nearest are worth a line.
 const nearMisses = 5
 
-// Short leaves out the rules that nobody has to read: it keeps what matched, what failed, and the nearest misses.
+// Short leaves out the rules that nobody has to read: it keeps what matched, what failed, and then the nearest misses,
+// the nearest first.
 func (x Explanation) Short() Explanation {
 	var kept []RuleWord
 	for _, w := range x.Rules {
@@ -77,6 +79,13 @@ func (x Explanation) Short() Explanation {
 			kept = append(kept, w)
 		}
 	}
+	missed := func(w RuleWord) int {
+		if w.Result == RuleNot {
+			return w.Near
+		}
+		return 0
+	}
+	slices.SortStableFunc(kept, func(a, b RuleWord) int { return missed(a) - missed(b) })
 	x.RulesLeft += len(x.Rules) - len(kept)
 	x.Rules = kept
 	return x
