@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"astern.dev/astern/engine/incident"
 	"astern.dev/astern/engine/simulate/ruletest"
@@ -22,7 +23,7 @@ func (a *app) testPage(w io.Writer, results []ruletest.Result, f testFlags) {
 				a.storyOf(w, r, t)
 			}
 			if !f.verbose && t.Failed() {
-				fmt.Fprintf(w, "\n%s\n", a.paint(strong, visible(t.Test.Name)))
+				fmt.Fprintf(w, "\n%s%s\n", a.paint(strong, visible(t.Test.Name)), a.begins(t))
 			}
 			for _, failure := range t.Failures {
 				a.failure(w, r, t, failure, f.verbose)
@@ -113,7 +114,7 @@ func (a *app) around(s ruletest.Story, f ruletest.Failure) []string {
 }
 
 func (a *app) eventLine(s ruletest.Story, e toldEvent) string {
-	return fmt.Sprintf("%-8s  %s  %s", ruletest.OffsetText(s.Offset(e.at)), a.paint(e.tone, fmt.Sprintf("%-8s", e.word)), visible(e.text))
+	return fmt.Sprintf("%-8s  %s  %s", ruletest.OffsetText(s.Offset(e.at).Round(time.Millisecond)), a.paint(e.tone, fmt.Sprintf("%-8s", e.word)), visible(e.text))
 }
 
 // toldEvent is one event in words, with its place in its history.
@@ -127,11 +128,21 @@ func inWords(h ruletest.History) []toldEvent {
 	before := incident.Incident{}
 	for n, e := range h.Events {
 		words := tell(before, h.States[n], e)
-		words.at = e.At
+		words.at, words.system = e.At, words.system || saidBefore(h.States[n], e)
 		all = append(all, toldEvent{words, n + 1})
 		before = h.States[n]
 	}
 	return all
+}
+
+// saidBefore says that a judgement comes to what the last one came to, by the same guards: only its figures differ.
+func saidBefore(after incident.Incident, e incident.Event) bool {
+	f, ok := e.Fact.(incident.Judged)
+	if !ok {
+		return false
+	}
+	j := lastJudgement(after, f.Rule)
+	return j != nil && j.At.Equal(e.At) && j.Since.Before(j.At)
 }
 
 // storyOf shows one test with all that happened in it.
@@ -140,7 +151,7 @@ func (a *app) storyOf(w io.Writer, r ruletest.Result, t ruletest.TestResult) {
 	if t.Failed() {
 		word = a.paint(bad, "FAIL")
 	}
-	fmt.Fprintf(w, "\n%s  %s  %s:%d  %s\n", word, a.paint(strong, visible(t.Test.Name)), visible(r.File.Path), t.Test.Line, a.paint(faint, span(t.Took)))
+	fmt.Fprintf(w, "\n%s  %s%s  %s:%d  %s\n", word, a.paint(strong, visible(t.Test.Name)), a.begins(t), visible(r.File.Path), t.Test.Line, a.paint(faint, span(t.Took)))
 	for _, h := range t.Story.Histories {
 		fmt.Fprintf(w, "  %s\n", visible(h.ID))
 		for _, e := range inWords(h) {
@@ -149,6 +160,11 @@ func (a *app) storyOf(w io.Writer, r ruletest.Result, t ruletest.TestResult) {
 			}
 		}
 	}
+}
+
+// begins says when a test begins: what people are told names times of the day.
+func (a *app) begins(t ruletest.TestResult) string {
+	return a.paint(faint, "  (0s is "+stamp(t.Test.Start)+")")
 }
 
 func (a *app) testSummary(results []ruletest.Result, c *ruletest.Coverage, f testFlags) string {

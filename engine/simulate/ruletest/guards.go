@@ -8,7 +8,7 @@ import (
 
 // Guards are the names under which guards give their findings, in the order in which they are asked.
 var Guards = []string{
-	"target", "rule", "plan", "fresh", "confirm", "watchdog", "mass_event", "clock", "recent_change", "cooldown", "budget", "destination",
+	"target", "rule", "plan", "fresh", "confirm", "watchdog", "mass_event", "clock", "flapping", "recent_change", "cooldown", "budget", "destination",
 	"changed_rule", "score", "drill", "stop", "hold", "armed", "slot", "same_release", "unchanged", "denied", "silenced",
 }
 
