@@ -148,6 +148,9 @@ func (e *Engine) performJudge(ctx context.Context, inc incident.Incident, c inci
 	if ctx.Err() != nil { // a question cut short by the end of the program is no answer
 		return ctx.Err()
 	}
+	if begun, err := e.beginAtOnce(ctx, inc, judgement{cfg, c, f}); begun || err != nil {
+		return err
+	}
 	r := e.incidents.record(ctx, incidentStream(inc.ID), func(i incident.Incident) (draft, error) {
 		if !e.stillWished(i, c) || !e.sameGround(cfg, i.Target, f) {
 			return draft{}, errUnwished

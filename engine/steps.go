@@ -86,24 +86,7 @@ func (e *Engine) holdStep(ctx context.Context, inc incident.Incident, c incident
 
 // begin records the intent and takes the claims in one transaction. A token below zero means that the step must not run.
 func (e *Engine) begin(ctx context.Context, q stepQuestion, c incident.Start) (int64, error) {
-	began := incident.StepBegan{Step: c.Step, Attempt: c.Attempt, Until: q.now.Add(q.step.Timeout)}
-	if string(q.step.With) != string(q.inc.Plan.Steps[c.Step].With) {
-		began.With = q.step.With
-	}
-	d := facts(byAstern, began)
-	d.take = q.claims()
-	var refusals []incident.Finding
-	e.beginning.RLock()
-	r := e.incidents.record(ctx, incidentStream(q.inc.ID), func(i incident.Incident) (draft, error) {
-		if !e.stillWished(i, c) {
-			return draft{}, errUnwished
-		}
-		if refusals = e.askOnceMore(q); !allPass(refusals) {
-			return draft{}, errRefused
-		}
-		return d, nil
-	})
-	e.beginning.RUnlock()
+	r, refusals := e.intend(ctx, q, c, func(i incident.Incident) (incident.Incident, []incident.Fact, error) { return i, nil, nil })
 	tokens, err := r.tokens, r.err
 	var claimed *incident.ClaimedError
 	switch {
@@ -117,6 +100,33 @@ func (e *Engine) begin(ctx context.Context, q stepQuestion, c incident.Start) (i
 		return -1, err
 	}
 	return tokens[lockPool(q.target.Name)], nil
+}
+
+// intend stores the intent after the facts that go before it; before gives them, and the incident as they leave it.
+func (e *Engine) intend(ctx context.Context, q stepQuestion, c incident.Start, before func(incident.Incident) (incident.Incident, []incident.Fact, error)) (recorded[incident.Incident], []incident.Finding) {
+	began := incident.StepBegan{Step: c.Step, Attempt: c.Attempt, Until: q.now.Add(q.step.Timeout)}
+	if string(q.step.With) != string(q.inc.Plan.Steps[c.Step].With) {
+		began.With = q.step.With
+	}
+	var refusals []incident.Finding
+	e.beginning.RLock()
+	defer e.beginning.RUnlock()
+	r := e.incidents.record(ctx, incidentStream(q.inc.ID), func(i incident.Incident) (draft, error) {
+		i, first, err := before(i)
+		if err != nil {
+			return draft{}, err
+		}
+		if !e.stillWished(i, c) {
+			return draft{}, errUnwished
+		}
+		if refusals = e.askOnceMore(q); !allPass(refusals) {
+			return draft{}, errRefused
+		}
+		d := facts(byAstern, append(first, began)...)
+		d.take = q.claims()
+		return d, nil
+	})
+	return r, refusals
 }
 
 // errRefused: a guard said no in the moment in which the intent was to be recorded.
