@@ -20,6 +20,7 @@ type world struct {
 	now      time.Time
 	log      []incident.Event
 	inc      incident.Incident
+	shadow   incident.Shadow
 	effects  map[string]int // what the steps really did, by step and plan
 	effectOn map[int]bool   // whether the world has the effect of the step under way
 	planAt   int            // the length of the log when the present plan came
@@ -63,10 +64,34 @@ func (w *world) record(by string, f incident.Fact) {
 	e.Version = before.Version + 1
 	w.log = append(w.log, e)
 	w.inc = incident.Apply(before, e)
+	w.shadow = incident.ApplyShadow(w.shadow, e)
+	w.checkShadow()
 	after, err := json.Marshal(before)
 	require.NoError(w.t, err)
 	require.JSONEq(w.t, string(shape), string(after), "Apply changed the incident it was given")
 	w.checkStep(before, f)
+}
+
+// checkShadow holds what is said of the rules: each would have acted once at most, from a release that is known, and
+// what is called healed was moved by a rule and ended well.
+func (w *world) checkShadow() {
+	seen := map[string]bool{}
+	for _, a := range w.shadow.Acts {
+		require.False(w.t, seen[a.Rule], "one would-act for each incident and rule")
+		seen[a.Rule] = true
+		require.NotEmpty(w.t, a.Release)
+		if a.Healed {
+			require.Equal(w.t, incident.Succeeded, w.inc.Phase)
+			require.Equal(w.t, w.inc.Lead, a.Rule)
+		}
+	}
+	if len(w.shadow.Moves) > 0 {
+		require.Empty(w.t, w.inc.Lead, "what a person asked for is the person's move")
+		require.True(w.t, w.inc.Marked)
+	}
+	if w.inc.Marked && w.inc.Lead == "" {
+		require.Len(w.t, w.shadow.Moves, 1)
+	}
 }
 
 // checkStep holds what must be true of every single transition.
@@ -158,7 +183,7 @@ func (w *world) alertsSpeak() {
 	}
 	mode := map[string]incident.Mode{"A": incident.Approve, "B": incident.Auto}[rule]
 	if rapid.IntRange(0, 5).Draw(w.t, "observe") == 0 {
-		mode = incident.Observe
+		mode = rapid.SampledFrom([]incident.Mode{incident.Observe, incident.Suggest}).Draw(w.t, "low mode")
 	}
 	w.record("am", incident.AlertsSeen{
 		Rule: rule, Mode: mode, For: time.Duration(rapid.IntRange(0, 300).Draw(w.t, "for")) * time.Second,
@@ -171,7 +196,7 @@ func (w *world) personSpeaks() {
 	if w.inc.Offer != nil && rapid.Bool().Draw(w.t, "right plan") {
 		hash = w.inc.Offer.Plan
 	}
-	switch rapid.IntRange(0, 6).Draw(w.t, "word") {
+	switch rapid.IntRange(0, 7).Draw(w.t, "word") {
 	case 0, 1, 2:
 		w.record("sre", incident.Approved{Plan: hash, Until: w.now.Add(5 * time.Minute)})
 	case 3:
@@ -180,6 +205,8 @@ func (w *world) personSpeaks() {
 		w.record("sre", incident.Aborted{Reason: "enough"})
 	case 5:
 		w.record("sre", incident.StepSettled{Step: 0, Done: rapid.Bool().Draw(w.t, "done")})
+	case 7:
+		w.record("sre", incident.WouldActMarked{Rule: "A", Right: rapid.Bool().Draw(w.t, "right"), Reason: "drawn"})
 	case 6:
 		w.record("astern", incident.Reconfigured{Rules: []incident.Reconfiguration{{Rule: "A", Mode: incident.Auto, Gone: rapid.Bool().Draw(w.t, "gone")}}})
 	}
@@ -247,12 +274,18 @@ func (w *world) judge(c incident.Judge) {
 		}
 	}
 	verdicts := []incident.Verdict{incident.Go, incident.Ask, incident.Hold, incident.Wait, incident.Stop}
-	if mode == incident.Observe {
-		verdicts = []incident.Verdict{incident.Watch, incident.Go}
+	var would incident.Verdict
+	var until time.Time
+	if mode == incident.Observe || mode == incident.Suggest {
+		verdicts = []incident.Verdict{map[incident.Mode]incident.Verdict{incident.Observe: incident.Watch, incident.Suggest: incident.Tell}[mode], incident.Go}
+		would = rapid.SampledFrom([]incident.Verdict{incident.Go, incident.Ask, incident.Hold, incident.Wait}).Draw(w.t, "would")
+		if rapid.Bool().Draw(w.t, "ceiling") {
+			until = w.now.Add(10 * time.Minute)
+		}
 	}
 	f := incident.Judged{
 		Rule: c.Rule, Again: c.Again, OfferedUntil: w.now.Add(time.Hour), HealthFor: time.Minute, HealthPatience: 5 * time.Minute,
-		Judgement: incident.Judgement{Verdict: rapid.SampledFrom(verdicts).Draw(w.t, "verdict"), Mode: mode, Reason: "drawn", RetryAt: w.now.Add(30 * time.Second)},
+		Judgement: incident.Judgement{Verdict: rapid.SampledFrom(verdicts).Draw(w.t, "verdict"), Mode: mode, Reason: "drawn", RetryAt: w.now.Add(30 * time.Second), Would: would, Until: until},
 	}
 	if v := f.Judgement.Verdict; v == incident.Go || v == incident.Ask || rapid.IntRange(0, 4).Draw(w.t, "no plan") > 0 {
 		f.Plan = planOf(fmt.Sprintf("P%d", rapid.IntRange(1, 2).Draw(w.t, "plan")), "check,switch!,drain!", rapid.SampledFrom([]incident.OnFailure{incident.Escalate, incident.Repair, incident.Continue}).Draw(w.t, "on failure"), w.now)
