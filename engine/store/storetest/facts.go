@@ -18,7 +18,7 @@ var factNames = []string{
 	"StepBegan", "StepSucceeded", "StepDidNotHappen", "StepErred", "StepDoubted", "StepSettled", "StepHeld", "StepRepaired",
 	"Marked", "HealthSeen", "Ended", "NoticesOwed", "NoticeBegan", "NoticeTold", "NoticeErred", "NoticeOverdue",
 	"ReleaseRecorded", "ReleaseJudged", "RolledBack", "HoldSet", "HoldLifted", "Armed", "Disarmed", "Stopped", "Resumed",
-	"MassEvent", "MassReleased",
+	"MassEvent", "MassReleased", "Flapped", "FlappingReset", "RuleWaived", "RulesErred", "RulesLoaded", "WouldActMarked",
 }
 
 // everyFact stores each fact type twice, with every field filled and with none, and asks for it back.
