@@ -1,0 +1,61 @@
+package scaffold
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"astern.dev/astern/actions/client"
+)
+
+var (
+	recordedRate = regexp.MustCompile(`:(requests?|.*_requests?)(_total)?:(rate|irate)|requests?_per_second|:requests?_rate`)
+	counted      = regexp.MustCompile(`requests?_total$|requests?_count$|handled_total$`)
+	failures     = regexp.MustCompile(`error|fail|drop|reject|retr|ratio`)
+)
+
+// findFloor looks for a series that counts requests of each target: a recorded rate, else a counter.
+func (d *Draft) findFloor(ctx context.Context, from *client.Prometheus, now time.Time) {
+	_, external := d.External[d.Choice.Target]
+	if d.Choice.Target == "" || external {
+		return
+	}
+	selector := fmt.Sprintf(`{__name__=~".*(request|handled_total).*",%s!=""}`, quotedLabel(d.Choice.Target))
+	names, err := from.MetricNames(ctx, selector, now.Add(-time.Hour), now, 1000)
+	if err != nil {
+		return
+	}
+	slices.Sort(names)
+	names = slices.DeleteFunc(names, failures.MatchString)
+	stands := fmt.Sprintf(`%s="${%s}"`, quotedLabel(d.Choice.Target), d.stands[d.Choice.Target])
+	if i := slices.IndexFunc(names, recordedRate.MatchString); i >= 0 {
+		d.Floor = "sum(" + selected(names[i], stands) + ")"
+	} else if i := slices.IndexFunc(names, counted.MatchString); i >= 0 {
+		d.Floor = "sum(rate(" + selected(names[i], stands) + "[5m]))"
+	}
+}
+
+func selected(metric, matcher string) string {
+	if plainMetric.MatchString(metric) {
+		return metric + "{" + matcher + "}"
+	}
+	return fmt.Sprintf("{%q,%s}", inTemplate(metric), matcher)
+}
+
+var plainMetric = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
+
+// wantsFloor: one number that must be high says nothing of how much there was.
+func (r *Rule) wantsFloor() bool {
+	return len(r.Confirm) == 1 && strings.HasPrefix(r.Confirm[0].Holds, "value >")
+}
+
+// plain is a metric as it stands, such as a recording.
+func plain(x parser.Expr) bool {
+	_, ok := bare(x).(*parser.VectorSelector)
+	return ok
+}
