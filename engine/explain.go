@@ -143,7 +143,7 @@ func (e *Engine) caseNow(ctx context.Context, cfg *Configuration, rule *rules.Ru
 	c.take(q.weigh(findings, false), e.now())
 	c.Timer = timerOf(q.joined)
 	if !q.lowered.until.IsZero() {
-		c.Levels = append(c.Levels, ModeLevel{changedLevel, incident.Suggest})
+		c.Levels = append(c.Levels, ModeLevel{loweredLevel(q.lowered.why.Guard), incident.Suggest})
 	}
 	if q.plan != nil {
 		c.Plan, c.From, c.To = q.plan.Hash, q.plan.From.Version, q.plan.To.Version

@@ -128,6 +128,8 @@ func (c Case) modeChanges() []string {
 			all = append(all, "`astern arm --reason WHY`: "+l.Level)
 		case l.Level == changedLevel:
 			all = append(all, fmt.Sprintf("`astern rules waive %s --reason WHY`: %s", c.Rule, l.Level))
+		case l.Level == flappingLevel:
+			all = append(all, fmt.Sprintf("`astern rules reset %s --target %s`: %s", c.Rule, c.Target, l.Level))
 		case l.Level == anonymousLevel:
 			all = append(all, "start without --insecure-allow-anonymous-webhook: "+l.Level)
 		default:
@@ -157,6 +159,8 @@ func (c Case) wayAround(f incident.Finding) string {
 		return "wait; " + byHand
 	case "confirm":
 		return "what the query of rule " + c.Rule + " shows; " + byHand
+	case "clock":
+		return "wait: a clock that jumped holds for some minutes"
 	case "fresh":
 		return "a delivery that says that it still fires"
 	case "plan":

@@ -109,11 +109,21 @@ func (c *Case) recall(events []incident.Event) {
 func (c *Case) explainMode() {
 	switch {
 	case len(c.Levels) == 0 || c.Mode == "" || c.Mode.Rank() >= lowestOf(c.Levels).Mode.Rank():
-	case slices.ContainsFunc(c.Findings, func(f incident.Finding) bool { return f.Guard == changedGuard }):
-		c.Levels = append(c.Levels, ModeLevel{changedLevel, c.Mode})
+	case lowering(c.Findings) != "":
+		c.Levels = append(c.Levels, ModeLevel{loweredLevel(lowering(c.Findings)), c.Mode})
 	case c.Mode == incident.Observe:
 		c.Levels = append(c.Levels, ModeLevel{unarmedLevel, c.Mode})
 	}
+}
+
+// lowering is the guard that held the mode down for a while; empty when none did.
+func lowering(findings []incident.Finding) string {
+	for _, f := range findings {
+		if f.Guard == changedGuard || f.Guard == flappingGuard {
+			return f.Guard
+		}
+	}
+	return ""
 }
 
 // courseOf are the decisions about a rule, each change once, and what people said.

@@ -87,6 +87,7 @@ const heardLines = 5
 
 func (h *Heard) take(line incident.Delivery) {
 	h.Looked++
+	h.long = h.long || len(line.Decisions) == ledgerDecisions && line.Alerts > ledgerDecisions
 	h.Back = line.At
 	if line.Counts["watchdog"] > 0 && line.Status == "firing" && h.Watchdogs[line.Source].IsZero() {
 		h.Watchdogs[line.Source] = line.At
@@ -175,6 +176,9 @@ func (e *Engine) neverReceived(x Explanation, q ExplainQuery) Explanation {
 	about := "any alert"
 	if len(q.Labels) > 0 {
 		about = "an alert with " + pairsOf(q.Labels)
+	}
+	if x.Heard.long {
+		x.note("of a delivery with more than %d alerts, only the first %d are looked at", ledgerDecisions, ledgerDecisions)
 	}
 	looked := "nothing was delivered at all"
 	switch {

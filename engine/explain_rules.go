@@ -90,7 +90,16 @@ const (
 	unarmedLevel   = "the installation is not armed"
 	anonymousLevel = "the door is open to everybody"
 	changedLevel   = "the rule was changed lately"
+	flappingLevel  = "the rule came again and again on this target"
 )
+
+// loweredLevel names what holds a rule's mode down for a while, by the guard that says so.
+func loweredLevel(guard string) string {
+	if guard == flappingGuard {
+		return flappingLevel
+	}
+	return changedLevel
+}
 
 // above is what the installation says against acting.
 func (e *Engine) above() string {
@@ -109,6 +118,7 @@ func unasked(cfg *Configuration, r *rules.Rule, t *plan.Target) []GuardWord {
 	words := []GuardWord{
 		{"stop", "S19", "the kill switch"}, {"hold", "S33", "a person's hold"},
 		{"destination", "S14", "a good release before this one, there for " + written["destination_healthy"]},
+		{"clock", "S30", "a clock that did not jump"},
 		{"fresh", "S6", "said to fire within " + written["fresh_evidence"]},
 		{"watchdog", "S8", "the Watchdog within " + written["watchdog"]}, {massGuard, "S8", written["mass_event"]},
 		{"recent_change", "S13", "a rollout within " + written["recent_change"] + " before the alert"},

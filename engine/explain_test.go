@@ -3,6 +3,7 @@ package engine_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -310,6 +311,48 @@ func TestAShortExplanationKeepsWhatMatters(t *testing.T) {
 	require.Equal(t, []string{"odd", "yes", "near"}, names)
 	require.Equal(t, 2, x.Short().RulesLeft)
 	require.Len(t, x.Rules, 5)
+}
+
+func TestExplainWhatHoldsTheModeDown(t *testing.T) {
+	r := newRig(t).ready()
+	r.files.rules = replace(r.files.rules, "for: 5m", "for: 4m")
+	require.NoError(t, r.reload("two", ""))
+	x := r.explain(given("Errors", "api", r.now().Add(-time.Hour)))
+	require.Equal(t, engine.OnlyWatched, x.End)
+	require.Contains(t, x.Answer, "its mode is suggest (the rule was changed lately): it would have ")
+	require.Contains(t, x.Changes, "`astern rules waive Errors --reason WHY`: the rule was changed lately")
+	r.fire("Errors", "api")
+	r.advance(5 * time.Minute)
+	x = r.explain(engine.ExplainQuery{Incident: "api-1"})
+	require.Contains(t, x.Answer, "its mode was suggest (the rule was changed lately): it would have rolled back")
+	require.Contains(t, x.Changes, "`astern rules waive Errors --reason WHY`: the rule was changed lately")
+}
+
+// What the files alone name is what a server asks: a new guard is named here, too.
+func TestTheGuardsNamedOfflineAreThoseThatAreAsked(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.files.rules = replace(r.files.rules, "for: 5m", "for: 5m\n        guards: {score: 0.6, drill: 90d}")
+	}).ready()
+	var asked, named []string
+	for _, f := range only(t, r.explain(given("Errors", "api", r.now().Add(-time.Hour)))).Findings {
+		asked = append(asked, f.Guard+" "+f.Rule)
+	}
+	for _, u := range engine.ExplainFiles(r.configuration(r.files), *given("Errors", "api", start).Alert, start).Cases[0].Unasked {
+		named = append(named, u.Guard+" "+u.Rule)
+	}
+	require.ElementsMatch(t, asked, named)
+}
+
+func TestExplainSaysThatLongDeliveriesAreListedInPart(t *testing.T) {
+	r := newRig(t).ready()
+	n := notification("firing", labels("First", "api"), r.now())
+	for i := range 150 {
+		n.Alerts = append(n.Alerts, notification("firing", labels(fmt.Sprint("A", i), "api"), r.now()).Alerts...)
+	}
+	r.deliver(n)
+	x := r.explain(engine.ExplainQuery{Labels: map[string]string{"alertname": "A149"}})
+	require.Equal(t, engine.NeverReceived, x.End)
+	require.Contains(t, x.Notes, "of a delivery with more than 100 alerts, only the first 100 are looked at")
 }
 
 func TestExplainFilesAlone(t *testing.T) {

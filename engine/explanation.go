@@ -198,4 +198,5 @@ type Heard struct {
 	Watchdogs map[string]time.Time `json:"watchdogs"`
 	Looked    int                  `json:"looked"` // lines of the ledger
 	Back      time.Time            `json:"back,omitzero"`
+	long      bool                 // a delivery had more alerts than the ledger lists
 }
