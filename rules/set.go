@@ -91,6 +91,15 @@ func (s *Set) AppendMatches(matches []Match, v *expr.Vars) (all []Match, failed 
 	return matches, failed
 }
 
+// Candidates are the rules that may match an alert, in order: those that its values lead to, and those that no value does.
+func (s *Set) Candidates(v expr.Vars) []*Rule {
+	var all []*Rule
+	for _, n := range s.index.candidates(nil, &v) {
+		all = append(all, s.rules[n])
+	}
+	return all
+}
+
 // look finds the rules that may match. The search is the caller's until it is done.
 func (s *Set) look(v *expr.Vars) *search {
 	look, ok := s.searches.Get().(*search)
