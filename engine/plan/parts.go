@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"reflect"
 	"slices"
 
 	"astern.dev/astern/actions"
@@ -47,3 +48,15 @@ func (t *Target) Ceiling(installation incident.Mode) incident.Mode {
 
 // Registry is what the book's procedures and communications may use.
 func (b *Book) Registry() *actions.Registry { return b.registry }
+
+// Fields are the parameters of an action's struct, or the keys of a connection's, by their names in YAML.
+func Fields(t reflect.Type) map[string]reflect.Type {
+	all := map[string]reflect.Type{}
+	for name, f := range fieldsOf(t).byName {
+		all[name] = f.Type
+	}
+	return all
+}
+
+// ReadsText says whether a type reads itself from text, as a duration does.
+func ReadsText(t reflect.Type) bool { return readsText(t) }
