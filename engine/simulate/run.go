@@ -66,7 +66,6 @@ func (w *World) one(until time.Time) bool {
 	case !w.idle && !w.tick.After(at):
 		w.clock.forward(w.tick)
 		w.tick = w.tick.Add(engine.ReconcileEvery)
-		w.bark()
 		w.idle = w.engine.ReconcileTick(w.ctx)
 		return true
 	case !any || at.After(until) || !w.due(until):
