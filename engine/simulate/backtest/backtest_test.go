@@ -1,13 +1,9 @@
 package backtest
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -65,7 +61,7 @@ procedures:
       - {name: look, uses: http/smoke, with: {base: "http://shop.test", checks: [{path: /, status: 200}]}}
 `
 
-func configuration(t *testing.T, ruleText string) *Configuration {
+func configuration(t testing.TB, ruleText string) *Configuration {
 	t.Helper()
 	registry, err := all.Registry()
 	require.NoError(t, err)
@@ -123,9 +119,14 @@ func (s *server) count(part string) int {
 
 func (s *server) options(t *testing.T, since, until string) Options {
 	t.Helper()
+	return options(t, s.URL, since, until)
+}
+
+func options(t testing.TB, url, since, until string) Options {
+	t.Helper()
 	through, err := client.NewHTTP(client.HTTPConfig{Timeout: 20 * time.Second, MaxAnswer: 64 << 20, Tries: 1}, client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}))
 	require.NoError(t, err)
-	return Options{URL: s.URL, HTTP: through, Since: at(since), Until: at(until), Parallel: 2}
+	return Options{URL: url, HTTP: through, Since: at(since), Until: at(until), Parallel: 2}
 }
 
 func judge(t *testing.T, o Options, from Sources, c *Configuration) (*History, *Report) {
@@ -180,5 +181,3 @@ func TestADay(t *testing.T) {
 	require.Equal(t, incident.Right, c.Act.Label)
 	t.Log(c.Act.Saw, c.Act.HeadStart, r.Missed, r.Releases, r.Moves, r.Silences)
 }
-
-var _ = []any{context.Background, net.Dial, os.Open, filepath.Join}

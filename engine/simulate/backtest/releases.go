@@ -63,9 +63,10 @@ func DefaultMappings() []Mapping {
 	}
 }
 
-// releaseStep is how exactly it is seen when a version came: between two looks of coarseStep it is looked for at this distance.
+// Every coarseStep it is looked what changed; where a version came, it is looked for at the distance of releaseStep. A
+// version that ran for less than coarseStep may not be seen.
 const (
-	coarseStep  = time.Minute
+	coarseStep  = 5 * time.Minute
 	releaseStep = 15 * time.Second
 )
 
@@ -80,15 +81,19 @@ type edge struct {
 	Value  float64           `json:"value,omitempty"`
 }
 
-// came asks for the series that are there now and were not one step before; gone for the opposite. The question is the
-// server's work, so that what does not change is not sent.
+// came asks for the series that are there now and were not one step before. This and changed are the server's work, so
+// that what does not change is not sent.
 func came(query string, step time.Duration) string {
 	return fmt.Sprintf("(%s) unless (%s)", query, ago(query, step))
 }
 
-func gone(query string, step time.Duration) string {
-	return fmt.Sprintf("(%s) unless (%s)", ago(query, step), query)
+// changed asks for the series that came or went within one step; the value says which.
+func changed(query string, step time.Duration) string {
+	now, then := fmt.Sprintf(`label_replace((%s) * 0 + %d, "astern_when", "now", "", "")`, query, isNow), fmt.Sprintf(`label_replace((%s) * 0 + %d, "astern_when", "then", "", "")`, ago(query, step), wasThen)
+	return fmt.Sprintf("sum without (astern_when) (%s or %s) != %d", now, then, isNow+wasThen)
 }
+
+const isNow, wasThen = 1, 2
 
 // ago is what a query gave one step earlier: the subquery's steps lie on the same grid, and only one of them in its range.
 func ago(query string, step time.Duration) string {
@@ -104,43 +109,46 @@ func (p *past) edges(ctx context.Context, m Mapping) ([]edge, error) {
 	if err != nil {
 		return nil, &ReadError{what, begin, begin, err}
 	}
-	all := edgesOf(first, false)
+	all := edgesOf(first)
 	parts, err := each(ctx, p, what, m.Query, coarseStep, func(ctx context.Context, s span) ([]edge, error) {
 		return p.edgesIn(ctx, m.Query, s)
 	})
 	return slices.Concat(append([][]edge{all}, parts...)...), err
 }
 
-// edgesIn looks each minute whether something changed, and finely where it did.
+// edgesIn looks for changes, and finely where a version came.
 func (p *past) edgesIn(ctx context.Context, query string, s span) ([]edge, error) {
-	changed, err := p.ask(ctx, fmt.Sprintf("count((%s) or (%s))", came(query, coarseStep), gone(query, coarseStep)), span{s.From.Add(coarseStep), s.To}, coarseStep)
+	found, err := p.ask(ctx, changed(query, coarseStep), span{s.From.Add(coarseStep), s.To}, coarseStep)
 	if err != nil {
 		return nil, err
 	}
 	var all []edge
-	for _, series := range changed {
+	looked := map[int64]bool{}
+	for _, series := range found {
 		for _, point := range series.Points {
-			minute := span{point.At.Add(releaseStep - coarseStep), point.At}
-			there, err := p.ask(ctx, came(query, releaseStep), minute, releaseStep)
+			if point.Value == wasThen {
+				all = append(all, edge{At: point.At.Unix(), Labels: series.Labels, Gone: true})
+				continue
+			}
+			if looked[point.At.Unix()] {
+				continue
+			}
+			looked[point.At.Unix()] = true
+			there, err := p.ask(ctx, came(query, releaseStep), span{point.At.Add(releaseStep - coarseStep), point.At}, releaseStep)
 			if err != nil {
 				return nil, err
 			}
-			left, err := p.ask(ctx, gone(query, releaseStep), minute, releaseStep)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, edgesOf(there, false)...)
-			all = append(all, edgesOf(left, true)...)
+			all = append(all, edgesOf(there)...)
 		}
 	}
 	return all, nil
 }
 
-func edgesOf(series []client.Series, gone bool) []edge {
+func edgesOf(series []client.Series) []edge {
 	var all []edge
 	for _, s := range series {
 		for _, point := range s.Points {
-			e := edge{At: point.At.Unix(), Labels: s.Labels, Gone: gone}
+			e := edge{At: point.At.Unix(), Labels: s.Labels}
 			if !math.IsNaN(point.Value) && !math.IsInf(point.Value, 0) {
 				e.Value = point.Value
 			}

@@ -108,9 +108,11 @@ func (h *History) schedule(w *simulate.World, o *outcome) {
 	for n, e := range h.Episodes {
 		w.At(e.From, func(ctx context.Context) error {
 			h.past.Progress("replay", n+1, len(h.Episodes))
-			w.Alertmanager().Set(e.Labels, nil, e.From)
 			got, err := w.Deliver(ctx, notification(w, e, "firing"))
 			o.became[keyOf(w.Source(), e)] = got.Decisions
+			if o.config.keepsAsking(got.Decisions) {
+				w.Alertmanager().Set(e.Labels, nil, e.From)
+			}
 			return err
 		})
 		if !e.To.IsZero() {
@@ -121,6 +123,16 @@ func (h *History) schedule(w *simulate.World, o *outcome) {
 			})
 		}
 	}
+}
+
+// keepsAsking says whether a rule took an alert up that asks for its evidence again and again: a rule that confirms nothing
+// live acts only on what Alertmanager said in the last minutes (S6). For the others the live confirmation decides, and
+// they need not hear each minute of the past that the alert fires.
+func (c *Configuration) keepsAsking(decisions []incident.Decision) bool {
+	return slices.ContainsFunc(decisions, func(d incident.Decision) bool {
+		rule, ok := c.Rules.Rule(d.Rule)
+		return ok && rule.Confirm.Waived != ""
+	})
 }
 
 // notification is what Alertmanager would have sent of one alert.
