@@ -42,12 +42,15 @@ type stack struct {
 // newStack opens a new database in dir; batch is how many writes share a commit, 0 the product's own.
 func newStack(ctx context.Context, dir string, batch, targets int) (*stack, error) {
 	s := &stack{began: make(chan time.Time, 1)}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
 	registry, err := actions.NewRegistry(actions.Family{Actions: []actions.Entry{{New: func() actions.Action { return &mark{began: s.began} }}}},
 		client.PrometheusFamily, client.AlertmanagerFamily)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := store.OpenSQLite(ctx, filepath.Join(dir, fmt.Sprintf("batch-%d.db", batch)), store.Options{Batch: batch})
+	opened, err := store.OpenSQLite(ctx, filepath.Join(dir, "bench.db"), store.Options{Batch: batch})
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +84,19 @@ func (s *stack) close() error {
 // timedStore notes when the last append that opened an incident was committed.
 type timedStore struct {
 	*store.SQLite
+	apart  bool      // ledger lines get a transaction of their own, after what they tell of
 	opened time.Time // read by whoever made it open one alone
 }
 
 func (s *timedStore) Append(ctx context.Context, a incident.Append) (incident.Appended, error) {
+	lines := a.Lines
+	if s.apart {
+		a.Lines = nil
+	}
 	done, err := s.SQLite.Append(ctx, a)
+	for n := 0; s.apart && err == nil && n < len(lines); n++ {
+		err = s.Deliver(ctx, lines[n])
+	}
 	if err == nil && a.After == 0 && a.Head != nil {
 		s.opened = time.Now()
 	}
