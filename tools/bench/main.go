@@ -16,6 +16,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if slices.Equal(os.Args[1:], []string{floorArgument}) {
+		if err := serveFloor(ctx); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
 		os.Exit(1)
@@ -28,12 +34,24 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	for _, measure := range []func(context.Context, string) error{measureFsync, measureMatch, measureAccept, measureFirstStep, measureRestart} {
-		if err := measure(ctx, dir); err != nil {
-			return err
+	for _, m := range measures {
+		if only := os.Args[1:]; len(only) > 0 && !slices.Contains(only, m.name) {
+			continue
+		}
+		if err := m.run(ctx, dir); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
 	return nil
+}
+
+// measures are all there are, in order; arguments choose some by their names.
+var measures = []struct {
+	name string
+	run  func(ctx context.Context, dir string) error
+}{
+	{"fsync", measureFsync}, {"match", measureMatch}, {"decode", measureDecode}, {"path", measurePath},
+	{"accept", measureAccept}, {"step", measureFirstStep}, {"restart", measureRestart},
 }
 
 func ratio(name string, value float64) { fmt.Printf("ratio %s %.2f\n", name, value) }

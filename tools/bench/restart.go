@@ -43,16 +43,16 @@ func measureRestart(ctx context.Context, dir string) error {
 	}
 	var readies []time.Duration
 	for n := range restarts + 1 {
-		url, ready, kill, err := startServer(ctx, dir)
+		server, err := startServer(ctx, dir)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			err = openMany(ctx, url)
+			err = openMany(ctx, server.url)
 		} else {
-			readies = append(readies, ready)
+			readies = append(readies, server.ready)
 		}
-		if err = errors.Join(err, kill()); err != nil {
+		if err = errors.Join(err, server.kill()); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func openMany(ctx context.Context, url string) error {
 	c := newCaller()
 	defer c.http.CloseIdleConnections()
 	for n := range restartOpen {
-		if _, err := c.send(ctx, url, map[string]string{"alertname": "Waits", "service": fmt.Sprintf("t%d", n)}); err != nil {
+		if err := c.send(ctx, url, map[string]string{"alertname": "Waits", "service": fmt.Sprintf("t%d", n)}); err != nil {
 			return err
 		}
 	}
@@ -73,34 +73,43 @@ func openMany(ctx context.Context, url string) error {
 
 var listens = regexp.MustCompile(`listening.*?(127\.0\.0\.1:\d+)`)
 
-func startServer(ctx context.Context, dir string) (url string, ready time.Duration, kill func() error, err error) {
+// server is a run of the built binary.
+type server struct {
+	url   string
+	pid   int
+	ready time.Duration // from its start until it says so
+	kill  func() error
+}
+
+func startServer(ctx context.Context, dir string) (server, error) {
 	cmd := exec.CommandContext(ctx, binary, "serve", "--config.file="+filepath.Join(dir, "astern.yaml"), "--web.listen-address=127.0.0.1:0")
 	printed, err := cmd.StderrPipe()
 	if err != nil {
-		return "", 0, nil, err
+		return server{}, err
 	}
 	begun := time.Now()
 	if err := cmd.Start(); err != nil {
-		return "", 0, nil, fmt.Errorf("start %s (`make build` makes it): %w", binary, err)
+		return server{}, fmt.Errorf("start %s (`make build` makes it): %w", binary, err)
 	}
-	kill = func() error {
+	s := server{pid: cmd.Process.Pid, kill: func() error {
 		err := cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 		return err
-	}
+	}}
 	lines := bufio.NewScanner(printed)
 	last := ""
 	for lines.Scan() {
 		if last = lines.Text(); listens.MatchString(last) {
 			go func() { _, _ = io.Copy(io.Discard, printed) }()
-			url = "http://" + listens.FindStringSubmatch(last)[1]
-			if err := awaitReady(ctx, url); err != nil {
-				return "", 0, nil, errors.Join(err, kill())
+			s.url = "http://" + listens.FindStringSubmatch(last)[1]
+			if err := awaitReady(ctx, s.url); err != nil {
+				return server{}, errors.Join(err, s.kill())
 			}
-			return url, time.Since(begun), kill, nil
+			s.ready = time.Since(begun)
+			return s, nil
 		}
 	}
-	return "", 0, nil, errors.Join(fmt.Errorf("the server ended: %s", last), cmd.Wait())
+	return server{}, errors.Join(fmt.Errorf("the server ended: %s", last), cmd.Wait())
 }
 
 func awaitReady(ctx context.Context, url string) error {
