@@ -75,6 +75,8 @@ type RuleStatus struct {
 	For    time.Duration `json:"for"`
 	Do     string        `json:"do"`
 	Digest string        `json:"digest"`
+	// Content is what the rule says, field by field.
+	Content map[string]string `json:"content,omitempty"`
 	// Effective is the highest mode that counts now for any of its targets; Held says what keeps it below the rule's own,
 	// and HeldUntil when that ends by itself.
 	Effective incident.Mode `json:"effective"`

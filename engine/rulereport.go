@@ -58,7 +58,7 @@ func (e *Engine) highestCeiling(targets []*plan.Target) incident.Mode {
 
 func (e *Engine) ruleStatus(cfg *Configuration, r *rules.Rule, all *scores, h incident.RuleHistory, highest incident.Mode) RuleStatus {
 	s := RuleStatus{
-		Name: r.Name, Group: r.Group, File: r.File, Mode: incident.Mode(r.Mode), For: r.For, Do: r.Do, Digest: r.Digest,
+		Name: r.Name, Group: r.Group, File: r.File, Mode: incident.Mode(r.Mode), For: r.For, Do: r.Do, Digest: r.Digest, Content: r.Content(),
 		Matched: all.matched[r.Name].count, LastMatch: all.matched[r.Name].last, Score: all.of[r.Name], Demand: incident.DefaultScore,
 	}
 	if s.Score.Labelled() == 0 {

@@ -101,7 +101,7 @@ func (l *loader) group(f *expr.File, g *expr.Node) {
 	defined := l.env.Define(expr.RuleWhen, variables)
 	for _, n := range g.Need("rules").List() {
 		if r := l.rule(f, n, defined); r != nil {
-			r.Group, r.Digest = g.Get("name").Name(), digest(r, content)
+			r.Group, r.Digest, r.variables = g.Get("name").Name(), digest(r, content), variables
 		}
 	}
 }

@@ -35,6 +35,7 @@ type Rule struct {
 	node, do            *expr.Node
 	when, target        *expr.Program
 	labels, annotations map[string]*expr.Template
+	variables           []expr.Variable // its group's
 }
 
 // Confirm is what is asked live, right before acting (S7).
