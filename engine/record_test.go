@@ -65,6 +65,9 @@ func TestAWatchingRuleIsScoredByWhatPeopleDo(t *testing.T) {
 	r.advance(31 * 24 * time.Hour)
 	require.Equal(t, incident.Score{High: 1}, r.ruleStatus("Observes").Score, "what is older than the window counts no more")
 	require.Zero(t, r.ruleStatus("Observes").Matched)
+	_, err := r.engine.MarkWouldAct(t.Context(), sre, "api-1", "", true, "late")
+	require.NoError(t, err)
+	require.Zero(t, r.ruleStatus("Observes").Score.WouldAct, "a late mark does not make it younger")
 }
 
 func TestNotificationsAreNoEpisodes(t *testing.T) {
@@ -93,6 +96,10 @@ func TestMarksCountAlsoAfterTheEnd(t *testing.T) {
 	_, err = r.engine.MarkWouldAct(t.Context(), sre, id, "Observes", true, "no, it was right")
 	require.NoError(t, err)
 	require.Equal(t, 1, r.ruleStatus("Observes").Score.Right)
+	r.restart()
+	_, err = r.engine.MarkWouldAct(t.Context(), sre, id, "", false, "wrong after all")
+	require.NoError(t, err)
+	require.Equal(t, incident.Score{WouldAct: 1, Wrong: 1}, without(r.ruleStatus("Observes").Score), "what came before the start is read with it")
 
 	for _, c := range []struct{ id, rule, reason, says string }{
 		{id, "", "", "a reason is needed"}, {id, "Errors", "x", "would not have acted"}, {"none-1", "", "x", "not found"},
@@ -100,6 +107,12 @@ func TestMarksCountAlsoAfterTheEnd(t *testing.T) {
 		_, err := r.engine.MarkWouldAct(t.Context(), sre, c.id, c.rule, true, c.reason)
 		require.ErrorContains(t, err, c.says)
 	}
+}
+
+// without leaves out the interval.
+func without(s incident.Score) incident.Score {
+	s.Low, s.High = 0, 0
+	return s
 }
 
 func TestAsternsOwnGoodRollbackIsRight(t *testing.T) {
@@ -229,6 +242,8 @@ func TestARuleDemandsADrill(t *testing.T) {
 	r := newRig(t, func(r *rig) {
 		r.files.rules = replace(r.files.rules, `guards: {recent_change: "off"}`, `guards: {recent_change: "off", cooldown: "off", drill: 90d}`)
 	}).ready()
+	r.episode("Observes") // an incident that ended otherwise is no drill
+	began := r.now()
 	r.fire("Hole", "api")
 	r.advance(20 * time.Second)
 	asked(t, r, "drill")
@@ -239,7 +254,7 @@ func TestARuleDemandsADrill(t *testing.T) {
 	r.world.good()
 	r.advance(6 * time.Minute)
 	r.phase("api", incident.Succeeded)
-	r.resolve("Hole", "api", start)
+	r.resolve("Hole", "api", began)
 
 	r.barks = false
 	again := func(version string, after time.Duration) {
@@ -251,7 +266,7 @@ func TestARuleDemandsADrill(t *testing.T) {
 		r.advance(20 * time.Second)
 	}
 	again("v43", 90*24*time.Hour)
-	require.Contains(t, r.phase("api", incident.AwaitingApproval).Reason, "the last rollback of api that succeeded, api-1, is 90d old")
+	require.Contains(t, r.phase("api", incident.AwaitingApproval).Reason, "the last rollback of api that succeeded, api-2, is 90d old")
 	i = r.incident("api")
 	require.NoError(t, r.engine.Approve(t.Context(), sre, i.ID, i.Offer.Plan, "again"))
 	r.settle()

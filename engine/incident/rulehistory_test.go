@@ -51,6 +51,7 @@ func TestAChangedRuleOnlySuggestsForADay(t *testing.T) {
 		{"0h A, 2h B, 30h C, 31h B", "31h", "B", ""},          // B ran a whole day: it is what ran before
 		{"0h A, 2h B, 30h C, 31h A", "31h", "A", "55h"},       // and A no more
 		{"0h A, 2h -, 3h A", "3h", "A", ""},                   // away for a while
+		{"0h A, 2h -, 30h A", "31h", "A", ""},                 // away for long
 		{"0h A, 2h -, 3h B", "4h", "B", "27h"},                // away, and back as another
 		{"0h A, 2h B, 3h -, 20h B", "21h", "B", "44h"},        // what was away has not shown itself
 		{"0h A, 2h B, 40h -, 41h B", "41h", "B", ""},          //
