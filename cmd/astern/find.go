@@ -90,6 +90,10 @@ func (f *found) file(path string, named bool) error {
 		f.prometheus[path] = data
 	case "alertmanager":
 		f.alertmanager[path] = data
+	case "tests":
+		if named {
+			return usageHint("astern test "+path, "%s holds rule tests: they are checked when they are run", path)
+		}
 	default:
 		if named {
 			return usageHint("rule files begin with `groups`, target files with `classes` or `targets`, procedure files with `procedures`, communication files with `communications`",
@@ -114,6 +118,8 @@ func kindOf(path string, data []byte) string {
 		}
 	}
 	switch {
+	case has("tests") && isTest(path, data):
+		return "tests"
 	case has("tests"):
 		return ""
 	case filepath.Base(path) == "astern.yaml", has("storage"), has("senders"):

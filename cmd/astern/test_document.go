@@ -142,9 +142,9 @@ func testEntryOf(t ruletest.TestResult, f testFlags) testEntry {
 	took := t.Took.Seconds()
 	e.Seconds = &took
 	for _, h := range t.Story.Histories {
-		for _, said := range inWords(h) {
+		for _, said := range inWords(t.Story, h) {
 			if !said.system {
-				e.Story = append(e.Story, momentEntry{ruletest.OffsetText(t.Story.Offset(said.at)), h.ID, said.word, said.text})
+				e.Story = append(e.Story, momentEntry{ruletest.OffsetText(said.after), h.ID, said.word, said.text})
 			}
 		}
 	}

@@ -101,35 +101,36 @@ func (a *app) around(s ruletest.Story, f ruletest.Failure) []string {
 		return nil
 	}
 	var before, after []string
-	for _, e := range inWords(*f.History) {
+	for _, e := range inWords(s, *f.History) {
 		switch {
 		case e.system:
 		case e.version <= f.Version:
-			before = append(before, a.eventLine(s, e))
+			before = append(before, a.eventLine(e))
 		case len(after) < shownAfter:
-			after = append(after, a.eventLine(s, e))
+			after = append(after, a.eventLine(e))
 		}
 	}
 	return append(before[max(0, len(before)-shownBefore):], after...)
 }
 
-func (a *app) eventLine(s ruletest.Story, e toldEvent) string {
-	return fmt.Sprintf("%-8s  %s  %s", ruletest.OffsetText(s.Offset(e.at).Round(time.Millisecond)), a.paint(e.tone, fmt.Sprintf("%-8s", e.word)), visible(e.text))
+func (a *app) eventLine(e toldEvent) string {
+	return fmt.Sprintf("%-8s  %s  %s", ruletest.OffsetText(e.after.Round(time.Millisecond)), a.paint(e.tone, fmt.Sprintf("%-8s", e.word)), visible(e.text))
 }
 
-// toldEvent is one event in words, with its place in its history.
+// toldEvent is one event in words, with its place in its history and how long after the start of the test it came.
 type toldEvent struct {
 	entry
 	version int
+	after   time.Duration
 }
 
-func inWords(h ruletest.History) []toldEvent {
+func inWords(s ruletest.Story, h ruletest.History) []toldEvent {
 	all := make([]toldEvent, 0, len(h.Events))
 	before := incident.Incident{}
 	for n, e := range h.Events {
 		words := tell(before, h.States[n], e)
-		words.at, words.system = e.At, words.system || saidBefore(h.States[n], e)
-		all = append(all, toldEvent{words, n + 1})
+		words.system = words.system || saidBefore(h.States[n], e)
+		all = append(all, toldEvent{words, n + 1, s.Offset(&h, n+1)})
 		before = h.States[n]
 	}
 	return all
@@ -154,9 +155,9 @@ func (a *app) storyOf(w io.Writer, r ruletest.Result, t ruletest.TestResult) {
 	fmt.Fprintf(w, "\n%s  %s%s  %s:%d  %s\n", word, a.paint(strong, visible(t.Test.Name)), a.begins(t), visible(r.File.Path), t.Test.Line, a.paint(faint, span(t.Took)))
 	for _, h := range t.Story.Histories {
 		fmt.Fprintf(w, "  %s\n", visible(h.ID))
-		for _, e := range inWords(h) {
+		for _, e := range inWords(t.Story, h) {
 			if !e.system {
-				fmt.Fprintf(w, "    %s\n", a.eventLine(t.Story, e))
+				fmt.Fprintf(w, "    %s\n", a.eventLine(e))
 			}
 		}
 	}

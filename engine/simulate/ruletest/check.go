@@ -203,7 +203,7 @@ func (s Story) checkNoPlan(e Expectation) []Failure {
 				continue
 			}
 			if v > from && !known[f.Plan.Hash] {
-				fail := e.failed(s.Offset(h.Events[v-1].At), Field{"no_new_plan", "no further plan", planText(h.ID, f)})
+				fail := e.failed(s.Offset(h, v), Field{"no_new_plan", "no further plan", planText(h.ID, f)})
 				fail.History, fail.Version, fail.Why = h, v, whyState(e, state{fail.At, h, v})
 				return []Failure{fail}
 			}
@@ -224,7 +224,7 @@ func (s Story) checkCount(e Expectation) []Failure {
 		h := &s.Histories[n]
 		from, until := s.span(e, h)
 		if e.about(h) && from == 0 && until > 0 {
-			opened = append(opened, state{s.Offset(h.Events[0].At), h, until})
+			opened = append(opened, state{s.Offset(h, 1), h, until})
 		}
 	}
 	name, want := "incidents", 0

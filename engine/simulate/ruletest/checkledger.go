@@ -21,7 +21,7 @@ type decided struct {
 func (s Story) decisions(e Expectation, from, until time.Duration) []decided {
 	var all []decided
 	for _, line := range s.Ledger {
-		at := s.Offset(line.At)
+		at := s.lineOffset(line)
 		if at < from || line.ID > s.looks[until].ledger {
 			continue
 		}

@@ -32,7 +32,7 @@ func (s Story) oneNotice(c *comparison, want NoticeSays, n incident.Notice, now 
 	name := "notice " + n.To + " via " + n.Via
 	told := "not told"
 	if !n.FirstAt.IsZero() {
-		told = "told at " + OffsetText(s.Offset(n.FirstAt))
+		told = "told at " + OffsetText(s.momentOffset(n.FirstAt))
 	} else if n.Error != "" {
 		told += ": " + n.Error
 	}
@@ -40,17 +40,17 @@ func (s Story) oneNotice(c *comparison, want NoticeSays, n incident.Notice, now 
 	if want.Told != nil && *want.Told != arrived {
 		c.add(name, map[bool]string{true: "told", false: "not told"}[*want.Told], told)
 	}
-	if want.By != nil && (!arrived || s.Offset(n.FirstAt) > *want.By) {
+	if want.By != nil && (!arrived || s.momentOffset(n.FirstAt) > *want.By) {
 		c.add(name, "told by "+OffsetText(*want.By), told)
 	}
 	if want.Within != nil && (!arrived || n.FirstAt.Sub(n.OwedAt) > *want.Within) {
-		c.add(name, fmt.Sprintf("told within %s of %s", OffsetText(*want.Within), OffsetText(s.Offset(n.OwedAt))), told)
+		c.add(name, fmt.Sprintf("told within %s of %s", OffsetText(*want.Within), OffsetText(s.momentOffset(n.OwedAt))), told)
 	}
-	if want.Due != nil && s.Offset(n.Due) != *want.Due {
-		c.add(name, "due at "+OffsetText(*want.Due), "due at "+OffsetText(s.Offset(n.Due)))
+	if want.Due != nil && s.momentOffset(n.Due) != *want.Due {
+		c.add(name, "due at "+OffsetText(*want.Due), "due at "+OffsetText(s.momentOffset(n.Due)))
 	}
 	if want.Overdue != nil && *want.Overdue != !n.OverdueAt.IsZero() {
-		c.add(name, map[bool]string{true: "overdue", false: "not overdue"}[*want.Overdue], told+", due at "+OffsetText(s.Offset(n.Due)))
+		c.add(name, map[bool]string{true: "overdue", false: "not overdue"}[*want.Overdue], told+", due at "+OffsetText(s.momentOffset(n.Due)))
 	}
 	if times := now.tellings(n.ID); want.Times != nil && *want.Times != times {
 		c.add(name, strconv.Itoa(*want.Times)+" times", strconv.Itoa(times)+" times")

@@ -29,6 +29,7 @@ type play struct {
 	known map[string]bool
 	unmet []Failure // wishes that were not answered as the test says
 	looks map[time.Duration]look
+	jumps []jumped
 }
 
 // look is how far things had come at a moment.

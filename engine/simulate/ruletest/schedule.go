@@ -29,7 +29,12 @@ func (p *play) schedule(ctx context.Context) {
 		p.at(ctx, r.At, func(ctx context.Context) error { return p.reloaded(ctx, r) })
 	}
 	for _, j := range p.test.Jumps {
-		p.at(ctx, j.At, func(context.Context) error { p.world.Jump(j.By); return nil })
+		p.at(ctx, j.At, func(ctx context.Context) error {
+			l, err := p.look(ctx)
+			p.jumps = append(p.jumps, jumped{j, l})
+			p.world.Jump(j.By)
+			return err
+		})
 	}
 	for _, t := range p.test.Touches {
 		p.at(ctx, t.At, func(context.Context) error { p.world.Touch(t.Target); return nil })

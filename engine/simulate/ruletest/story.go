@@ -21,7 +21,7 @@ type Story struct {
 	Tellings  []simulate.Telling
 
 	rules *rules.Set
-	jumps []Jump
+	jumps []jumped
 	looks map[time.Duration]look
 }
 
@@ -34,7 +34,7 @@ type History struct {
 }
 
 func (p *play) story(ctx context.Context) (Story, error) {
-	s := Story{Start: p.test.Start, rules: p.file.Configuration.Rules, jumps: p.test.Jumps, looks: p.looks, Steps: p.world.Steps(), Tellings: p.world.Tellings()}
+	s := Story{Start: p.test.Start, rules: p.file.Configuration.Rules, jumps: p.jumps, looks: p.looks, Steps: p.world.Steps(), Tellings: p.world.Tellings()}
 	heads, err := p.world.Engine().Incidents(ctx, incident.HeadFilter{Limit: everything})
 	if err != nil {
 		return s, err
@@ -67,12 +67,38 @@ func historyOf(head incident.Head, events []incident.Event) History {
 	return h
 }
 
-// Offset is how long after the start of the test something was recorded: the wall clock may have jumped meanwhile.
-func (s Story) Offset(at time.Time) time.Duration {
+// jumped is a jump of the wall clock that took place, and how far things had come by then.
+type jumped struct {
+	Jump
+	look look
+}
+
+// Offset is how long after the start of the test an event of a history came: the wall clock may have jumped meanwhile.
+func (s Story) Offset(h *History, version int) time.Duration {
+	return s.even(h.Events[version-1].At, func(l look) bool { return version > l.versions[h.ID] })
+}
+
+func (s Story) lineOffset(d incident.Delivery) time.Duration {
+	return s.even(d.At, func(l look) bool { return d.ID > l.ledger })
+}
+
+// momentOffset is of a moment that is told and not recorded, such as when a notice is due.
+func (s Story) momentOffset(at time.Time) time.Duration {
 	d := at.Sub(s.Start)
-	for _, j := range slices.Backward(s.jumps) {
-		if before := d - j.By; before >= j.At {
-			d = before
+	for _, j := range s.jumps {
+		if d >= j.At+j.By && d >= j.At {
+			d -= j.By
+		}
+	}
+	return d
+}
+
+// even takes back the jumps that something came after.
+func (s Story) even(at time.Time, after func(look) bool) time.Duration {
+	d := at.Sub(s.Start)
+	for _, j := range s.jumps {
+		if after(j.look) {
+			d -= j.By
 		}
 	}
 	return d
@@ -114,7 +140,7 @@ func (s Story) states(e Expectation) []state {
 			continue
 		}
 		for v := from.versions[h.ID] + 1; v <= until.versions[h.ID]; v++ {
-			later = append(later, state{s.Offset(h.Events[v-1].At), h, v})
+			later = append(later, state{s.Offset(h, v), h, v})
 		}
 	}
 	slices.SortStableFunc(later, func(a, b state) int { return cmp.Compare(a.at, b.at) })
@@ -173,7 +199,7 @@ func (s Story) span(e Expectation, h *History) (from, until int) {
 // before counts the events that lie before a moment: those of the moment itself belong to a span that begins with it.
 func (s Story) before(h *History, at time.Duration) int {
 	n := s.looks[at].versions[h.ID]
-	for n > 0 && s.Offset(h.Events[n-1].At) >= at {
+	for n > 0 && s.Offset(h, n) >= at {
 		n--
 	}
 	return n
