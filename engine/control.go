@@ -216,6 +216,9 @@ func (e *Engine) reconfiguration(cfg *Configuration, i incident.Incident) incide
 	var f incident.Reconfigured
 	target, known := cfg.Book.Target(i.Target)
 	for _, j := range i.Rules {
+		if j.Rule == i.Lead && (i.Touched || len(i.Steps) > 0) {
+			continue // it keeps the version it started with (S28): telling it each minute would change nothing
+		}
 		r, ok := cfg.Rules.Rule(j.Rule)
 		if !ok {
 			f.Rules = append(f.Rules, incident.Reconfiguration{Rule: j.Rule, Gone: true})

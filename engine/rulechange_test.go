@@ -163,6 +163,9 @@ func TestS20AProcedureThatRunsIsNotStopped(t *testing.T) {
 	r.fire("Hole", "api")
 	r.advance(20 * time.Second)
 	require.Len(t, r.world.did(), 2)
+	before := r.phase("api", incident.Verifying).Version
+	r.takeIn()
+	require.Equal(t, before, r.incident("api").Version, "it is not told what it does not heed")
 }
 
 func TestTenThousandRulesAreToldOnce(t *testing.T) {
