@@ -28,6 +28,7 @@ type Engine struct {
 	stopFile  string
 	hook      func(point string)
 	grace     time.Duration // how long an action may outstay its deadline
+	inTurn    bool
 
 	incidents    *journal[incident.Incident]
 	targets      *journal[incident.TargetHistory]
@@ -62,11 +63,11 @@ type Engine struct {
 
 // Options are what an engine is made of.
 type Options struct {
-	Store    Store
-	Log      *zap.Logger
-	Now      func() time.Time
+	Store Store
+	Log   *zap.Logger
+	Now   func() time.Time
 	// Elapsed counts the time since some moment whatever happens to the wall clock; nil leaves jumps unseen (S30).
-	Elapsed func() time.Duration
+	Elapsed  func() time.Duration
 	Registry *actions.Registry
 	Config   *Configuration
 	Metrics  prometheus.Registerer
@@ -76,6 +77,9 @@ type Options struct {
 	StopFile string
 	// Reopen reads what Configuration.Source wrote, without opening a connection: it answers for the past. Nil: nothing does.
 	Reopen func(snapshot []byte) (*Configuration, error)
+	// InTurn does what concerns different targets and people one after the other, so that two runs on a virtual clock are
+	// the same; a program of its own does it side by side.
+	InTurn bool
 	// Hook is told each boundary of a record, for crash tests; nil in production.
 	Hook func(point string)
 }
@@ -115,7 +119,7 @@ func New(o Options) (*Engine, error) {
 	if e.hook == nil {
 		e.hook = func(string) {}
 	}
-	e.clock.count = o.Elapsed
+	e.clock.count, e.inTurn = o.Elapsed, o.InTurn
 	e.config.Store(o.Config)
 	e.metrics = newMetrics(o.Metrics)
 	e.index.init()

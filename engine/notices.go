@@ -19,11 +19,15 @@ func (e *Engine) performNotices(ctx context.Context, inc incident.Incident) erro
 	var mu sync.Mutex
 	var errs []error
 	var panicked any
+	tell := group.Go
+	if e.inTurn {
+		tell = func(one func()) { one() }
+	}
 	for _, c := range incident.Decide(inc.At(e.now())) {
 		if c.Lane() != incident.NoticeLane {
 			continue
 		}
-		group.Go(func() {
+		tell(func() {
 			defer func() {
 				if p := recover(); p != nil {
 					mu.Lock()

@@ -272,6 +272,9 @@ func (e *Engine) deliverAll(ctx context.Context, s sortedMail, line closing) (de
 	}
 	last := len(names) - 1
 	group, together := errgroup.WithContext(ctx)
+	if e.inTurn {
+		group.SetLimit(1)
+	}
 	each := make([][]incident.Decision, len(names))
 	for n, name := range names[:last] {
 		group.Go(func() (err error) {

@@ -167,7 +167,7 @@ func (w *World) boot(ctx context.Context) error {
 	w.ctx, w.kill = context.WithCancel(context.WithoutCancel(ctx))
 	w.life = &mortal{Store: w.store}
 	var err error
-	w.engine, err = engine.New(engine.Options{Store: w.life, Log: w.opts.Log, Now: w.now, Registry: w.registry, Config: w.config,
+	w.engine, err = engine.New(engine.Options{Store: w.life, Log: w.opts.Log, Now: w.now, Registry: w.registry, Config: w.config, InTurn: true,
 		Elapsed: func() time.Duration { return w.Now().Sub(w.opts.Start) }})
 	if err != nil {
 		return err
