@@ -40,6 +40,7 @@ var rooms = map[string][]string{
 	"engine/dispatch/*":  {"engine/incident", "engine/dispatch"},
 	"engine":             {"engine/incident", "engine/plan", "rules", "rules/expr", "actions", "actions/client"},
 	"engine/lint":        {"engine", "engine/config", "engine/incident", "engine/plan", "rules", "rules/expr", "actions", "actions/client"},
+	"engine/scaffold":    {"actions", "actions/client"},
 	"engine/simulate":    {"engine", "engine/config", "engine/incident", "engine/plan", "engine/store", "rules", "rules/expr", "actions", "actions/client"},
 	"engine/simulate/*":  {"engine", "engine/config", "engine/incident", "engine/plan", "engine/simulate", "engine/simulate/*", "rules", "rules/expr", "actions", "actions/client"},
 	"web":                {"engine", "engine/config", "engine/incident", "engine/plan", "rules", "rules/expr"},

@@ -21,6 +21,8 @@ type app struct {
 	// plain says that nothing is coloured.
 	plain bool
 	size  func() (width, height int)
+	// cache is the folder for what can be had again; empty when there is none.
+	cache string
 
 	// What the global flags say.
 	server, tokenFile, output string
@@ -92,7 +94,7 @@ func commands(a *app) []*cobra.Command {
 		"look":    {incidentsCommand(a), deliveriesCommand(a), explainCommand(a), planCommand(a), targetsCommand(a), rulesCommand(a), statusCommand(a)},
 		"decide":  {approveCommand(a), rejectCommand(a), abortCommand(a), rollbackCommand(a), holdCommand(a), releaseCommand(a), markCommand(a)},
 		"control": {armCommand(a), disarmCommand(a), stopCommand(a), resumeCommand(a)},
-		"files":   {checkCommand(a), schemaCommand(a), testCommand(a), actionsCommand(a), versionCommand(a)},
+		"files":   {initCommand(a), checkCommand(a), schemaCommand(a), testCommand(a), backtestCommand(a), actionsCommand(a), versionCommand(a)},
 		"run":     {serveCommand()},
 	})
 }

@@ -35,7 +35,7 @@ type Rule struct {
 	Confirm              []Query
 	// WhyNot says why there is no Confirm.
 	WhyNot string
-	// Asked says what the queries answered for a target; empty when they were not asked.
+	// Asked is the target for which each query was asked and gave one series; empty when none was asked.
 	Asked string
 	// Lacks are labels that choose a target and that its alerts have never carried.
 	Lacks []string
@@ -129,7 +129,7 @@ func (d *Draft) lacks(r *Rule, alerts []*Alert) {
 	if r.known = len(seen) > 0; !r.known {
 		return
 	}
-	for _, label := range d.labels() {
+	for _, label := range d.Labels() {
 		if !slices.ContainsFunc(seen, func(labels map[string]string) bool { return labels[label] != "" }) {
 			r.Lacks = append(r.Lacks, label)
 		}
@@ -153,7 +153,7 @@ func (d *Draft) confirm(r *Rule) {
 // Prometheus adds to the alert.
 func (d *Draft) pinned(a *Alert) []string {
 	constants := a.constants()
-	return slices.DeleteFunc(d.labels(), func(label string) bool {
+	return slices.DeleteFunc(d.Labels(), func(label string) bool {
 		_, written := constants[label]
 		_, external := d.External[label]
 		if len(a.measured) == 0 {
@@ -211,11 +211,10 @@ func (a *Alert) single(c condition, pinned []string) bool {
 // Ask asks each rule's queries for one target. What answers with nothing although there is something to measure, or with
 // more than one series, is taken back.
 func (d *Draft) Ask(ctx context.Context, from *client.Prometheus, now time.Time) {
-	for i, r := range d.Rules {
-		if i >= maxProbes || ctx.Err() != nil {
-			return
-		}
-		if t, ok := d.example(r); ok && len(r.Confirm) > 0 && len(r.measured) > 0 {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, r := range d.Rules {
+		if t, ok := d.measuredTarget(r.Alert); ok && len(r.Confirm) > 0 {
 			d.ask(ctx, from, now, r, t)
 		}
 	}
@@ -231,8 +230,20 @@ func (d *Draft) example(r *Rule) (Target, bool) {
 				return t, true
 			}
 		}
-		if !r.known && len(d.labels()) == 1 && constants[d.Choice.Target] == "" {
+		if !r.known && len(d.Labels()) == 1 && constants[d.Choice.Target] == "" {
 			return t, true
+		}
+	}
+	return Target{}, false
+}
+
+// measuredTarget is the first target of which the alert's expression has something to measure now.
+func (d *Draft) measuredTarget(a *Alert) (Target, bool) {
+	for _, t := range d.Targets {
+		for _, m := range a.measured {
+			if slices.Equal(d.values(d.complete(m.labels, a.constants())), t.Values) {
+				return t, true
+			}
 		}
 	}
 	return Target{}, false
@@ -259,7 +270,7 @@ func (d *Draft) ask(ctx context.Context, from *client.Prometheus, now time.Time,
 
 // rendered puts a target's values in for ${…}.
 func (d *Draft) rendered(text string, t Target) string {
-	for i, label := range d.labels() {
+	for i, label := range d.Labels() {
 		value := strconv.Quote(t.Values[i])
 		text = strings.ReplaceAll(text, "${"+d.stands[label]+"}", value[1:len(value)-1])
 	}
@@ -270,7 +281,7 @@ func (d *Draft) rendered(text string, t Target) string {
 func (d *Draft) labelsOf(r *Rule, t Target) map[string]string {
 	all := maps.Clone(r.constants())
 	all["alertname"] = r.Alert.Name
-	for i, label := range d.labels() {
+	for i, label := range d.Labels() {
 		all[label] = t.Values[i]
 	}
 	return all

@@ -112,7 +112,7 @@ type targetView struct {
 
 func (d *Draft) view(s Settings) *view {
 	v := &view{Draft: d, Settings: s, Since: short(s.Since), Loopback: loopback(s.PrometheusURL) || loopback(s.AlertmanagerURL),
-		LabelList: strings.Join(d.labels(), ", "), Door: strings.TrimRight(s.AsternURL, "/") + "/api/v1/alertmanager",
+		LabelList: strings.Join(d.Labels(), ", "), Door: strings.TrimRight(s.AsternURL, "/") + "/api/v1/alertmanager",
 		Where: d.where(), TakesTimeout: d.Routing.takesTimeout(), Test: d.test()}
 	v.ExampleQuery, v.ExampleLimit = d.exampleQuery()
 	for _, r := range d.Rules {
@@ -173,7 +173,7 @@ func waits(wait time.Duration) string {
 func (d *Draft) targetView(t Target) targetView {
 	v := targetView{Target: t}
 	var selects, vars []string
-	for i, label := range d.labels() {
+	for i, label := range d.Labels() {
 		value := inFlow(t.Values[i])
 		selects = append(selects, inFlow(label)+": "+value)
 		if name, isVar := strings.CutPrefix(d.stands[label], "target.vars."); isVar {

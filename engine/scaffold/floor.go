@@ -19,20 +19,27 @@ var (
 	failures     = regexp.MustCompile(`error|fail|drop|reject|retr|ratio`)
 )
 
-// findFloor looks for a series that counts requests of each target: a recorded rate, else a counter.
+// findFloor looks for a series that counts requests of each target: a recorded rate, else a counter. It must carry the
+// labels that choose a target, but for those that Prometheus adds.
 func (d *Draft) findFloor(ctx context.Context, from *client.Prometheus, now time.Time) {
-	_, external := d.External[d.Choice.Target]
-	if d.Choice.Target == "" || external {
+	var wanted, matchers []string
+	for _, label := range d.Labels() {
+		if _, external := d.External[label]; !external {
+			wanted = append(wanted, quotedLabel(label)+`!=""`)
+			matchers = append(matchers, fmt.Sprintf(`%s="${%s}"`, quotedLabel(label), d.stands[label]))
+		}
+	}
+	if len(wanted) == 0 {
 		return
 	}
-	selector := fmt.Sprintf(`{__name__=~".*(request|handled_total).*",%s!=""}`, quotedLabel(d.Choice.Target))
+	selector := fmt.Sprintf(`{__name__=~".*(request|handled_total).*",%s}`, strings.Join(wanted, ","))
 	names, err := from.MetricNames(ctx, selector, now.Add(-time.Hour), now, 1000)
 	if err != nil {
 		return
 	}
 	slices.Sort(names)
 	names = slices.DeleteFunc(names, failures.MatchString)
-	stands := fmt.Sprintf(`%s="${%s}"`, quotedLabel(d.Choice.Target), d.stands[d.Choice.Target])
+	stands := strings.Join(matchers, ",")
 	if i := slices.IndexFunc(names, recordedRate.MatchString); i >= 0 {
 		d.Floor = "sum(" + selected(names[i], stands) + ")"
 	} else if i := slices.IndexFunc(names, counted.MatchString); i >= 0 {

@@ -23,8 +23,9 @@ type Sources struct {
 const (
 	// maxSeries bounds how many label sets of past alerts are read.
 	maxSeries = 20_000
-	// maxProbes bounds how many rules' expressions are asked for.
+	// maxProbes bounds how many rules' expressions are asked for, and patience how long that may take.
 	maxProbes = 300
+	patience  = time.Minute
 )
 
 // UnreachableError says which of the two could not be asked.
@@ -112,9 +113,15 @@ func (f *Found) askAlertmanager(ctx context.Context, from *client.Alertmanager) 
 
 // measure asks which label sets each alert's expression has now: an alert that never fired carries the same.
 func (f *Found) measure(ctx context.Context, s Sources) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	failed := 0
 	for i, a := range f.Alerts {
-		if len(a.conditions) == 0 || i >= maxProbes || ctx.Err() != nil {
+		if len(a.conditions) == 0 {
+			continue
+		}
+		if i >= maxProbes || ctx.Err() != nil {
+			failed++
 			continue
 		}
 		query := fmt.Sprintf("count by (%s) (%s)", strings.Join(quotedLabels(append(candidates(), s.Labels...)), ", "), a.conditions[0].measured)
@@ -130,6 +137,6 @@ func (f *Found) measure(ctx context.Context, s Sources) {
 		}
 	}
 	if failed > 0 {
-		f.missing("what %d of the alerts measure could not be asked", failed)
+		f.missing("what %s measure now was not told: their labels are known from alerts alone", plural(failed, "alert"))
 	}
 }

@@ -75,7 +75,7 @@ func (d *Draft) seriesName(r *Rule, c condition, t Target) (string, bool) {
 			has[m.Name] = m.Value
 		}
 	}
-	for i, label := range d.labels() {
+	for i, label := range d.Labels() {
 		for _, pinned := range d.pinned(r.Alert) {
 			if written, twice := has[label]; pinned == label && twice && written != t.Values[i] {
 				return "", false

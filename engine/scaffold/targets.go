@@ -17,7 +17,8 @@ type Target struct {
 // Choice is which labels make a target. Environment and Namespace are empty when they play no part.
 type Choice struct{ Target, Environment, Namespace string }
 
-func (c Choice) labels() []string {
+// Labels are those of the three that play a part, the target's first.
+func (c Choice) Labels() []string {
 	return slices.DeleteFunc([]string{c.Target, c.Environment, c.Namespace}, func(label string) bool { return label == "" })
 }
 
@@ -59,7 +60,7 @@ func (c Choice) values(labels map[string]string) []string {
 		return nil
 	}
 	var all []string
-	for _, name := range c.labels() {
+	for _, name := range c.Labels() {
 		if labels[name] == "" {
 			return nil
 		}
@@ -84,7 +85,7 @@ func (f *Found) targets(c Choice) (all []Target, leftOut []string) {
 	all = slices.DeleteFunc(all, func(t Target) bool {
 		i := slices.IndexFunc(t.Values, unusable)
 		if i >= 0 {
-			leftOut = append(leftOut, fmt.Sprintf("%s=%q: no selector can hold it", c.labels()[i], inComment(t.Values[i])))
+			leftOut = append(leftOut, fmt.Sprintf("%s=%q: no selector can hold it", c.Labels()[i], inComment(t.Values[i])))
 		}
 		return i >= 0
 	})
@@ -126,7 +127,7 @@ func name(all []Target, c Choice) {
 // is that value, else a var that holds it.
 func (c Choice) placeholders(all []Target) map[string]string {
 	stands, vars := map[string]string{}, map[string]bool{}
-	for i, label := range c.labels() {
+	for i, label := range c.Labels() {
 		variable := asVar(label)
 		for vars[variable] {
 			variable += "_"
