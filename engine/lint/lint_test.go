@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -106,3 +107,43 @@ func checked(t *testing.T, all []txtar.File) expr.Diagnostics {
 }
 
 var newRegistry = all.Registry
+
+// Whatever stands in a comment, or in what looks like one: no error is ever left out, and nothing is told twice.
+func FuzzSilence(f *testing.F) {
+	for _, text := range []string{"# astern:ignore rule/unreachable why\nx: 1", "x: 1 # astern:ignore", "x: '# astern:ignore a/b c'", "## astern:ignore\tcel/type\tx\n#\n\nx: 1"} {
+		f.Add(text, 1, true)
+		f.Add(text, 2, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, line int, warning bool) {
+		d := expr.Diagnostic{File: "f.yaml", Line: line, Column: 1, Code: "rule/unreachable", Message: "m", Warning: warning}
+		kept := lint.Silence(expr.Diagnostics{d}, map[string][]byte{"f.yaml": []byte(text)}, func(lint.Code) bool { return true })
+		if !warning {
+			require.Contains(t, kept, d)
+		}
+		for _, k := range kept {
+			if k != d {
+				require.True(t, k.Warning)
+				require.True(t, strings.HasPrefix(k.Code, "ignore/"))
+				require.LessOrEqual(t, k.Line, strings.Count(text, "\n")+1)
+			}
+		}
+	})
+}
+
+// A large house is looked at in a moment: rules are held against one another by their names first.
+func BenchmarkCheck(b *testing.B) {
+	var text strings.Builder
+	text.WriteString("groups:\n  - name: g\n    rules:\n")
+	for i := range 1000 {
+		n := strconv.Itoa(i)
+		text.WriteString("      - {rule: R" + n + ", mode: auto, for: 5m, when: 'alert.labels.alertname == \"A" + n + "\" && alert.labels.service == \"s\"', do: rollback, " +
+			"confirm: [{query: 'sum(errors{service=\"${target.name}\"}) / sum(requests)', holds: value > 0.1}, {query: 'sum(requests)', holds: value > 1.0}]}\n")
+	}
+	env, err := expr.NewEnv()
+	require.NoError(b, err)
+	set, found := rules.Load(env, map[string][]byte{"rules.yaml": []byte(text.String())})
+	require.NoError(b, found.Err())
+	for b.Loop() {
+		lint.Check(lint.Input{Rules: set})
+	}
+}
