@@ -208,14 +208,14 @@ func (e *Engine) pastIncidents(ctx context.Context, target string, since time.Ti
 
 // pastEpisode is the alert's last episode and the incident that holds it. An alert that began after an incident ended is
 // a new one, even when nobody told that the old one resolved.
-func pastEpisode(past []incident.Incident, a incident.Seen) (incident.Incident, incident.Episode, bool) {
+func pastEpisode(past []incident.Incident, a incident.Seen) (incident.Incident, *incident.Episode, bool) {
 	for _, i := range past {
 		after := i.Phase.Final() && a.StartsAt.After(i.EndedAt)
 		if ep, known := i.Episodes[a.ID]; known && !after {
 			return i, ep, true
 		}
 	}
-	return incident.Incident{}, incident.Episode{}, false
+	return incident.Incident{}, nil, false
 }
 
 func earliest(alerts []incident.Seen) time.Time {

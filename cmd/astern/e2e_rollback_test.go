@@ -39,7 +39,7 @@ func rollsBackReloadsAndStops(w *world) {
 // repeatsStartNothing: after `resolved`, the same episode is told again and again, as a peer that comes late would.
 func repeatsStartNothing(w *world, id string) {
 	now := w.sees(id, "told that its alert ended", func(i incident.Incident) bool {
-		return !slices.ContainsFunc(episodes(i), incident.Episode.Open)
+		return !slices.ContainsFunc(episodes(i), (*incident.Episode).Open)
 	}).Incident
 	w.repeatOften()
 	alert := now.Rules[0].Sample
@@ -61,7 +61,7 @@ func (w *world) repeatOften() {
 	require.NoError(w.t, w.Alertmanager.Reload(w.ctx))
 }
 
-func episodes(i incident.Incident) (all []incident.Episode) {
+func episodes(i incident.Incident) (all []*incident.Episode) {
 	for _, ep := range i.Episodes {
 		all = append(all, ep)
 	}

@@ -79,7 +79,7 @@ func (i *Incident) opened(f Opened, e Event) {
 
 func (i *Incident) alertsSeen(f AlertsSeen, e Event) {
 	if i.Episodes == nil {
-		i.Episodes = map[string]Episode{}
+		i.Episodes = map[string]*Episode{}
 	}
 	for _, a := range f.Alerts {
 		i.seeAlert(f.Rule, a)
@@ -98,7 +98,11 @@ func (i *Incident) alertsSeen(f AlertsSeen, e Event) {
 }
 
 func (i *Incident) seeAlert(rule string, a Seen) {
-	ep, known := i.Episodes[a.ID]
+	was, known := i.Episodes[a.ID]
+	var ep Episode
+	if known {
+		ep = *was // an earlier incident still holds it
+	}
 	if !known || (!ep.Open() && a.StartsAt.After(ep.EndedAt)) {
 		ep = Episode{Source: a.Source, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt}
 	} else if !ep.Open() {
@@ -107,7 +111,7 @@ func (i *Incident) seeAlert(rule string, a Seen) {
 	if !slices.Contains(ep.Rules, rule) {
 		ep.Rules = append(slices.Clone(ep.Rules), rule)
 	}
-	i.Episodes[a.ID] = ep
+	i.Episodes[a.ID] = &ep
 }
 
 // join gives the place of the rule, adding it when it is new.
@@ -134,8 +138,9 @@ func (i *Incident) alertsEnded(f AlertsEnded) {
 		if !known || !ep.Open() || a.EndsAt.Before(ep.StartsAt) {
 			continue
 		}
-		ep.EndedAt = a.EndsAt
-		i.Episodes[a.ID] = ep
+		ended := *ep
+		ended.EndedAt = a.EndsAt
+		i.Episodes[a.ID] = &ended
 	}
 	since := map[string]time.Time{}
 	for _, ep := range i.Episodes {

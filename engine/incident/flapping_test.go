@@ -32,7 +32,7 @@ func TestComings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var all []incident.Incident
 			for n, s := range c.spans {
-				all = append(all, incident.Incident{Episodes: map[string]incident.Episode{
+				all = append(all, incident.Incident{Episodes: map[string]*incident.Episode{
 					string(rune('a' + n)): {Rules: []string{s.rule}, StartsAt: s.from, EndedAt: s.to},
 				}})
 			}

@@ -90,10 +90,10 @@ type Incident struct {
 	Phase  Phase  `json:"phase"`
 	Reason string `json:"reason"`
 
-	Rules    []Joined           `json:"rules,omitempty"`
-	Lead     string             `json:"lead,omitempty"`
-	Episodes map[string]Episode `json:"episodes,omitempty"`
-	Request  *Request           `json:"request,omitempty"`
+	Rules    []Joined            `json:"rules,omitempty"`
+	Lead     string              `json:"lead,omitempty"`
+	Episodes map[string]*Episode `json:"episodes,omitempty"`
+	Request  *Request            `json:"request,omitempty"`
 
 	// HeldSince is since when the next step is held for the same reasons.
 	HeldSince time.Time `json:"held_since,omitzero"`
@@ -181,8 +181,8 @@ type Episode struct {
 	EndedAt     time.Time `json:"ended_at,omitzero"`
 }
 
-// Open says whether the episode still fires as far as anyone told.
-func (e Episode) Open() bool { return e.EndedAt.IsZero() }
+// Open says whether the episode still fires as far as anyone told; one that nobody told of does.
+func (e *Episode) Open() bool { return e == nil || e.EndedAt.IsZero() }
 
 // Request is a person's own wish to roll back (T6).
 type Request struct {
