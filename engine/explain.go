@@ -141,6 +141,8 @@ func (e *Engine) caseNow(ctx context.Context, cfg *Configuration, rule *rules.Ru
 	q.looks = true
 	findings := append(e.makePlan(ctx, &q), e.askOpening(ctx, q)...)
 	c.take(q.weigh(findings, false), e.now())
+	step := e.askFirstStep(ctx, q)
+	c.Findings = append(slices.Clone(c.Findings), step...)
 	c.Timer = timerOf(q.joined)
 	if !q.lowered.until.IsZero() {
 		c.Levels = append(c.Levels, ModeLevel{loweredLevel(q.lowered.why.Guard), incident.Suggest})
@@ -148,39 +150,39 @@ func (e *Engine) caseNow(ctx context.Context, cfg *Configuration, rule *rules.Ru
 	if q.plan != nil {
 		c.Plan, c.From, c.To = q.plan.Hash, q.plan.From.Version, q.plan.To.Version
 	}
-	c.settleNow(q)
+	c.settleNow(q, step)
 	return c, nil
 }
 
-// supposed is the incident that the alert would join or open now, with the rule in it. Over is the ended one that holds
-// the alert's episode already.
+// supposed is the incident that the alert would join or open now, with the rule in it; the facts are never stored. Over is
+// the ended one that holds the alert's episode already.
 func (e *Engine) supposed(ctx context.Context, rule *rules.Rule, target *plan.Target, a incident.Alert) (inc, over incident.Incident, err error) {
-	now := e.now()
-	j := incident.Joined{
-		Rule: rule.Name, Mode: e.modeFor(rule, target), For: rule.For, Digest: rule.Digest, JoinedAt: now, SeenAt: now, Since: a.StartsAt, Sample: a,
-	}
 	if id, open := e.index.openFor(target.Name); open {
-		inc, err = e.incidents.load(ctx, incidentStream(id))
-		inc = inc.At(now)
-		inc.Rules = slices.Clone(inc.Rules)
-		if n := slices.IndexFunc(inc.Rules, func(have incident.Joined) bool { return have.Rule == rule.Name }); n >= 0 {
-			inc.Rules[n].SeenAt = now
-		} else {
-			inc.Rules = append(inc.Rules, j)
+		if inc, err = e.incidents.load(ctx, incidentStream(id)); err != nil {
+			return inc, over, err
 		}
-		return inc, over, err
+	} else {
+		past, err := e.pastIncidents(ctx, target.Name, a.StartsAt)
+		if err != nil {
+			return inc, over, err
+		}
+		holder, ep, known := pastEpisode(past, incident.Seen{ID: a.ID, StartsAt: a.StartsAt})
+		if known && (ep.Open() || !a.StartsAt.After(ep.EndedAt)) {
+			return inc, holder, nil
+		}
+		inc = e.withFact(inc, a, incident.Opened{ID: target.Name + "-0", Target: target.Name, Environment: target.Environment})
 	}
-	past, err := e.pastIncidents(ctx, target.Name, a.StartsAt)
-	if err != nil {
-		return inc, over, err
-	}
-	if holder, ep, known := pastEpisode(past, incident.Seen{ID: a.ID, StartsAt: a.StartsAt}); known && (ep.Open() || !a.StartsAt.After(ep.EndedAt)) {
-		return inc, holder, nil
-	}
-	return incident.Incident{
-		ID: target.Name + "-0", Target: target.Name, Environment: target.Environment, Phase: incident.Pending, OpenedAt: now, Now: now,
-		Severity: rule.Severity(alertVars(a, now)), Rules: []incident.Joined{j},
-	}, over, nil
+	return e.withFact(inc, a, incident.AlertsSeen{
+		Rule: rule.Name, Mode: e.modeFor(rule, target), For: rule.For, Severity: rule.Severity(alertVars(a, e.now())), Digest: rule.Digest, Sample: &a,
+		Alerts: []incident.Seen{{ID: a.ID, Source: a.Source, Fingerprint: a.Fingerprint, StartsAt: a.StartsAt}},
+	}), over, nil
+}
+
+// withFact is the incident as it would be; its version stays that of what is stored.
+func (e *Engine) withFact(inc incident.Incident, a incident.Alert, f incident.Fact) incident.Incident {
+	ev := incident.NewEvent(e.now(), a.Source, e.config.Load().Digest, f)
+	ev.Version = inc.Version
+	return incident.Apply(inc, ev)
 }
 
 func (c *Case) take(j incident.Judgement, at time.Time) {
@@ -196,7 +198,8 @@ func timerOf(j incident.Joined) *Timer {
 }
 
 // settleNow says how the case would end now.
-func (c *Case) settleNow(q question) {
+func (c *Case) settleNow(q question, step []incident.Finding) {
+	held, why := worst(step)
 	if q.inc.Version > 0 {
 		c.Incident = q.inc.ID
 	}
@@ -209,6 +212,8 @@ func (c *Case) settleNow(q question) {
 		c.End, c.Words = HeldBack, fmt.Sprintf("it waits for its timer: firing since %s, due at %s (for: %s)", stamp(c.Timer.Since), stamp(c.Timer.Due), short(c.Timer.For))
 	case inc.Phase == incident.AwaitingApproval && inc.Lead == c.Rule:
 		c.End, c.Words = HeldBack, fmt.Sprintf("%s waits for a yes to plan %s until %s", inc.ID, incident.Short(inc.Offer.Plan), stamp(inc.Offer.Until))
+	case c.Verdict == incident.Go && held != incident.Go:
+		c.End, c.Words = HeldBack, "it would begin, and its first changing step would be held: "+why
 	case c.Verdict == incident.Go:
 		c.End, c.Words = ActedEnd, fmt.Sprintf("it would roll back from %s to %s now", c.From, c.To)
 	case c.Verdict == incident.Ask:
@@ -218,6 +223,28 @@ func (c *Case) settleNow(q question) {
 	default:
 		c.End, c.Words = HeldBack, fmt.Sprintf("%s: %s", verb(c.Verdict), c.Reason)
 	}
+}
+
+// askFirstStep asks what is asked right before the first changing step and holds it, though the rule may act: silences, and
+// a free slot.
+func (e *Engine) askFirstStep(ctx context.Context, q question) []incident.Finding {
+	return []incident.Finding{e.guardSilenced(ctx, stepQuestion{question: q}), e.freeSlot(ctx, q)}
+}
+
+// freeSlot looks whether the claims of the first changing step could be taken now (S9).
+func (e *Engine) freeSlot(ctx context.Context, q question) incident.Finding {
+	for _, l := range q.limits() {
+		for _, c := range l.slots() {
+			places, err := e.store.Claims(ctx, c.Pool, q.now)
+			if err != nil {
+				return *finding(slotGuard, "S9", incident.Hold, "the slot %s cannot be read: %v", c.Pool, err)
+			}
+			if used := countPool(places, c.Pool, incidentStream(q.inc.ID)); used >= c.Limit {
+				return *finding(slotGuard, "S9", incident.Hold, "%d of %d procedures change something already: %s", used, c.Limit, c.Pool)
+			}
+		}
+	}
+	return pass(slotGuard, "S9", "a slot is free")
 }
 
 func verb(v incident.Verdict) string {

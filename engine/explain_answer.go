@@ -163,6 +163,10 @@ func (c Case) wayAround(f incident.Finding) string {
 		return "wait: a clock that jumped holds for some minutes"
 	case "fresh":
 		return "a delivery that says that it still fires"
+	case "silenced":
+		return "end the silence in Alertmanager, or see to it that its API can be read: `connection` of the sender"
+	case slotGuard:
+		return "wait for the other procedure to end"
 	case "plan":
 		return "correct what the plan cannot be made of"
 	case incident.ScoreGuard:

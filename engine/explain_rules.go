@@ -125,6 +125,7 @@ func unasked(cfg *Configuration, r *rules.Rule, t *plan.Target) []GuardWord {
 		{"cooldown", "S10", written["cooldown"]},
 		{"budget", "S9", written["max_per_hour"] + " an hour, " + written["max_per_day"] + " a day"},
 		{"confirm", "S7", confirmWord(r)},
+		{"silenced", "S33", "Alertmanager's silences and inhibitions"}, {slotGuard, "S9", written["changing_at_once"] + " at once"},
 	}
 	for _, record := range []GuardWord{{incident.ScoreGuard, "S20", written["score"]}, {incident.DrillGuard, "S20", written["drill"]}} {
 		if record.Value != "" && record.Value != off {

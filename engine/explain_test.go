@@ -90,6 +90,14 @@ func TestExplainAnAlertAsIfItCameNow(t *testing.T) {
 		"a hold": {bend: func(r *rig) {
 			require.NoError(r.t, r.engine.Hold(r.t.Context(), engine.Person{Name: "ana"}, "api", "I have it", time.Hour))
 		}, alert: "Errors", old: 10 * time.Minute, end: engine.HeldBack, guard: "hold", verdict: incident.Hold, change: "ask who holds it, or `astern hold api --lift`"},
+		"silenced": {bend: func(r *rig) {
+			l := labels("Errors", "api")
+			r.world.list(l, r.now())
+			r.world.silence(l)
+		}, alert: "Errors", old: 10 * time.Minute, end: engine.HeldBack, guard: "silenced", verdict: incident.Hold,
+			answer: "Nothing would be started, rule Errors matched: it would begin, and its first changing step would be held: a person silenced Errors (silence s-1)."},
+		"Alertmanager cannot be asked": {bend: func(r *rig) { r.world.amDown = true }, alert: "Errors", old: 10 * time.Minute, end: engine.HeldBack,
+			guard: "silenced", verdict: incident.Hold},
 		"the query does not hold": {bend: func(r *rig) { r.world.good() }, alert: "Errors", old: 10 * time.Minute, end: engine.HeldBack, guard: "confirm", verdict: incident.Wait},
 		"no label for the target": {alert: "Errors", service: "none", old: 10 * time.Minute, end: engine.HeldBack,
 			answer: "Nothing would be started, rule Errors matched: it chooses no target: no single target: no target's select matches these labels.",

@@ -34,6 +34,8 @@ type ExplanationList struct {
 // explainMost bounds how many alerts of one question are explained.
 const explainMost = 20
 
+const explainLate = "explaining takes too long: ask for fewer alerts, or again when others have been answered"
+
 // explain reads only; it is no GET because an alert is a body.
 func (s *Server) explain(ctx context.Context, _ engine.Person, _ call, in ExplainRequest) (ExplanationList, error) {
 	a := ExplanationList{Header: header("ExplanationList"), Items: []engine.Explanation{}}
@@ -51,7 +53,14 @@ func (s *Server) explain(ctx context.Context, _ engine.Person, _ call, in Explai
 			queries = append(queries, engine.ExplainQuery{Alert: &alerts[n], Source: in.Source})
 		}
 	}
+	if s.explaining.Acquire(ctx, 1) != nil {
+		return a, unavailable(explainLate)
+	}
+	defer s.explaining.Release(1)
 	for _, q := range queries {
+		if ctx.Err() != nil {
+			return a, unavailable(explainLate)
+		}
 		x, err := s.engine.Explain(ctx, q)
 		if err != nil {
 			return a, err

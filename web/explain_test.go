@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -69,6 +70,17 @@ func TestExplainFromTheLedger(t *testing.T) {
 	require.Equal(t, "s", x.Alert.Annotations["summary"], "the door's decoder reads what was kept")
 	require.Equal(t, "am-bearer", x.Received.Source)
 	require.Equal(t, engine.NeverReceived, f.explained(`{"at":"2026-01-01T00:00:00Z"}`).Items[0].End)
+}
+
+func TestOneQuestionIsAnsweredAtATime(t *testing.T) {
+	f := newFixture(t)
+	require.True(t, f.explaining.TryAcquire(1))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	_, err := f.explain(ctx, engine.Person{}, call{}, ExplainRequest{})
+	require.ErrorContains(t, err, "explaining takes too long")
+	f.explaining.Release(1)
+	require.Equal(t, engine.NeverReceived, f.explained(`{}`).Items[0].End)
 }
 
 func TestExplainRefuses(t *testing.T) {

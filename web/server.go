@@ -52,6 +52,8 @@ type Server struct {
 	router  *router
 	origin  *http.CrossOriginProtection
 	access  atomic.Pointer[access]
+	// explaining lets one question be answered at a time: with thousands of rules each takes a second of a processor.
+	explaining *semaphore.Weighted
 	// headerIn and bodyIn bound how long a request's header, and the whole request, may take to arrive; pollFor is how
 	// long `?wait=` waits for something new.
 	headerIn, bodyIn, pollFor time.Duration
@@ -71,7 +73,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{options: o, engine: o.Engine, log: o.Log, now: o.Now, metrics: m, headerIn: 5 * time.Second, bodyIn: 30 * time.Second, pollFor: 30 * time.Second,
-		origin: http.NewCrossOriginProtection(), drained: make(chan struct{})}
+		origin: http.NewCrossOriginProtection(), drained: make(chan struct{}), explaining: semaphore.NewWeighted(1)}
 	if err := s.Configure(o.Config); err != nil {
 		return nil, err
 	}
