@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -35,6 +36,9 @@ func console() *app {
 	a.plain = !a.paints || os.Getenv("NO_COLOR") != ""
 	a.server = envOr("ASTERN_SERVER", "http://127.0.0.1:9494")
 	a.tokenFile = os.Getenv("ASTERN_TOKEN_FILE")
+	if dir, err := os.UserCacheDir(); err == nil { // without one nothing is kept
+		a.cache = filepath.Join(dir, "astern")
+	}
 	return a
 }
 

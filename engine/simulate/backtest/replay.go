@@ -82,6 +82,9 @@ func cmpError(cause, err error) error {
 	return err
 }
 
+// Replaying is what progress is told of while the past happens once more.
+const Replaying = "replay"
+
 // schedule puts on the agenda what happened.
 func (h *History) schedule(w *simulate.World, o *outcome) {
 	w.Watchdog(true)
@@ -107,7 +110,7 @@ func (h *History) schedule(w *simulate.World, o *outcome) {
 	}
 	for n, e := range h.Episodes {
 		w.At(e.From, func(ctx context.Context) error {
-			h.past.Progress("replay", n+1, len(h.Episodes))
+			h.past.Progress(Replaying, n+1, len(h.Episodes))
 			got, err := w.Deliver(ctx, notification(w, e, "firing"))
 			o.became[keyOf(w.Source(), e)] = got.Decisions
 			if o.config.keepsAsking(got.Decisions) {
