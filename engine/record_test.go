@@ -30,7 +30,7 @@ func (r *rig) report() engine.RuleReport {
 	return report
 }
 
-func (r *rig) release(target, version string) {
+func (r *rig) rolledOut(target, version string) {
 	r.t.Helper()
 	vars := map[string]string{"track": version}
 	require.NoError(r.t, r.engine.RecordRelease(r.t.Context(), engine.Person{Name: "ci"}, target, incident.Release{Version: version, At: r.now(), Vars: vars}))
@@ -55,7 +55,7 @@ func TestAWatchingRuleIsScoredByWhatPeopleDo(t *testing.T) {
 	require.Equal(t, incident.Score{WouldAct: 1, High: 1}, s.Score, "nothing is known yet")
 	require.Equal(t, 1, s.Matched)
 	require.Equal(t, start, s.LastMatch)
-	r.release("api", "v41") // a person moves it back, and CI tells
+	r.rolledOut("api", "v41") // a person moves it back, and CI tells
 	require.Equal(t, 1, r.ruleStatus("Observes").Score.Right)
 	require.Empty(t, r.report().Missed)
 	require.NoError(t, r.engine.DenyRelease(t.Context(), sre, "api", "v41", "x"))
@@ -91,7 +91,7 @@ func TestMarksCountAlsoAfterTheEnd(t *testing.T) {
 	i := r.phase("api", incident.Cancelled)
 	require.Equal(t, "the load test did it", i.Labels[0].Reason)
 	require.Equal(t, 1, r.ruleStatus("Observes").Score.Wrong)
-	r.release("api", "v41")
+	r.rolledOut("api", "v41")
 	require.Equal(t, 1, r.ruleStatus("Observes").Score.Wrong, "a mark counts before a move back")
 	_, err = r.engine.MarkWouldAct(t.Context(), sre, id, "Observes", true, "no, it was right")
 	require.NoError(t, err)
@@ -119,7 +119,7 @@ func TestAsternsOwnGoodRollbackIsRight(t *testing.T) {
 	r := newRig(t).ready()
 	r.fire("Hole", "api")
 	r.advance(20 * time.Second)
-	r.release("api", "v41") // CI tells what astern did
+	r.rolledOut("api", "v41") // CI tells what astern did
 	require.Zero(t, r.ruleStatus("Hole").Score.Right, "not before it is known to have helped")
 	r.world.good()
 	r.advance(6 * time.Minute)
@@ -146,7 +146,7 @@ func TestWhatNoRuleWouldHaveStartedIsMissed(t *testing.T) {
 	r := newRig(t).ready()
 	r.releases("web")
 	r.advance(time.Minute)
-	r.release("api", "v41")
+	r.rolledOut("api", "v41")
 	_, err := r.engine.Rollback(t.Context(), sre, "web", "by hand", "")
 	require.NoError(t, err)
 	r.world.good()
@@ -260,7 +260,7 @@ func TestARuleDemandsADrill(t *testing.T) {
 	again := func(version string, after time.Duration) {
 		r.advance(after)
 		r.watchdog()
-		r.release("api", version)
+		r.rolledOut("api", version)
 		r.world.bad()
 		r.fire("Hole", "api")
 		r.advance(20 * time.Second)
