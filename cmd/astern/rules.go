@@ -34,7 +34,7 @@ func rulesCommand(a *app) *cobra.Command {
 			return show(a, got, ruleNames, a.ruleTable)
 		},
 	}
-	c.AddCommand(rulesWaiveCommand(a), rulesResetCommand(a), rulesPromoteCommand(a))
+	c.AddCommand(rulesWaiveCommand(a), rulesResetCommand(a), rulesPromoteCommand(a), rulesDiffCommand(a))
 	return c
 }
 

@@ -188,6 +188,9 @@ func (p *prometheus) called(x *parser.Call, within []string) carried {
 		return unsure()
 	}
 	out := closed()
+	if x.Func.ReturnType == parser.ValueTypeScalar {
+		return out
+	}
 	for _, arg := range x.Args {
 		if t := arg.Type(); t == parser.ValueTypeVector || t == parser.ValueTypeMatrix {
 			out = p.carried(arg, within...)
