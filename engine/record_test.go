@@ -280,7 +280,9 @@ func TestARuleDemandsADrill(t *testing.T) {
 
 func TestARuleThatCannotBeEvaluatedIsNotReady(t *testing.T) {
 	broken := `when: alert.labels.alertname == "Observes" && duration(alert.labels.wait) > duration("1s")`
-	r := newRig(t, func(r *rig) { r.files.rules = replace(r.files.rules, `when: alert.labels.alertname == "Observes"`, broken) }).ready()
+	r := newRig(t, func(r *rig) {
+		r.files.rules = replace(r.files.rules, `when: alert.labels.alertname == "Observes"`, broken)
+	}).ready()
 	l := labels("Observes", "api")
 	l["wait"] = "soon"
 	r.deliver(notification("firing", l, r.now()))
