@@ -83,6 +83,7 @@ type Alert struct {
 	Resolved                bool // an end without a beginning
 	Labels, Annotations     map[string]string
 	Repeat                  time.Duration
+	Copies                  int
 	Peers, Truncated        int
 	Listed                  bool
 	Quarantine, Note        string

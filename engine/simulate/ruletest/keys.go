@@ -72,6 +72,7 @@ var (
 		lengths("repeat_every", "how often it is delivered while it fires; once without it"),
 		moments("deliver_at", "when its first delivery arrives, when that is later than `at`"),
 		{name: "peers", shape: count{}, says: "how many peers of Alertmanager deliver each notification"},
+		{name: "copies", shape: count{}, says: "how many alerts it stands for, in one notification; each has its number as the label copy"},
 		{name: "truncated", shape: count{}, says: "how many alerts the sender cut off its notifications"},
 		truths("listed", "whether Alertmanager's list shows it; true without a word"),
 		texts("quarantine", "why the door set it aside"),

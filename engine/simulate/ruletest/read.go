@@ -2,6 +2,7 @@ package ruletest
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -113,7 +114,7 @@ func alerts(n *expr.Node) []Alert {
 		a := Alert{
 			At: after(item.Get("at")), Until: optional(item.Get("until")), Resolved: item.Get("status").Str() == "resolved",
 			Labels: item.Get("labels").StringMap(), Annotations: item.Get("annotations").StringMap(),
-			Repeat: readOffset(item.Get("repeat_every")), Peers: max(1, item.Get("peers").Int()), Truncated: item.Get("truncated").Int(),
+			Repeat: readOffset(item.Get("repeat_every")), Copies: max(1, item.Get("copies").Int()), Peers: max(1, item.Get("peers").Int()), Truncated: item.Get("truncated").Int(),
 			Listed: true, Quarantine: item.Get("quarantine").Str(), Note: item.Get("note").Str(), Source: item.Get("source").Str(),
 		}
 		a.DeliverAt, a.StartsAt = a.At, a.At
@@ -132,6 +133,9 @@ func alerts(n *expr.Node) []Alert {
 	return all
 }
 
+// mostCopies bounds a storm.
+const mostCopies = 10_000
+
 func checkAlert(n *expr.Node, a Alert) {
 	labelled(n.Get("labels"), a.Labels)
 	switch {
@@ -139,6 +143,9 @@ func checkAlert(n *expr.Node, a Alert) {
 		n.Get("until").Report("test/span", "what is resolved from the beginning has no end", "")
 	case a.Until != nil && *a.Until <= a.At:
 		n.Get("until").Report("test/span", "this ends before it begins", "")
+	}
+	if a.Copies > mostCopies {
+		n.Get("copies").Report("test/copies", fmt.Sprintf("want %d at most", mostCopies), "")
 	}
 	if a.DeliverAt < a.At {
 		n.Get("deliver_at").Report("test/span", "this is delivered before it fires", "")

@@ -3,6 +3,8 @@ package ruletest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strconv"
 	"time"
 
 	"astern.dev/astern/engine"
@@ -87,8 +89,10 @@ func (p *play) fires(ctx context.Context, a Alert) {
 		return
 	}
 	p.at(ctx, a.At, func(context.Context) error {
-		if a.Listed {
-			p.world.Alertmanager().Set(a.Labels, a.Annotations, p.moment(a.StartsAt))
+		for _, labels := range a.each() {
+			if a.Listed {
+				p.world.Alertmanager().Set(labels, a.Annotations, p.moment(a.StartsAt))
+			}
 		}
 		return nil
 	})
@@ -98,7 +102,9 @@ func (p *play) fires(ctx context.Context, a Alert) {
 	}
 	if a.Until != nil {
 		p.at(ctx, *a.Until, func(ctx context.Context) error {
-			p.world.Alertmanager().Remove(a.Labels)
+			for _, labels := range a.each() {
+				p.world.Alertmanager().Remove(labels)
+			}
 			return p.tell(ctx, a, "resolved", *a.Until)
 		})
 	}
@@ -115,18 +121,36 @@ func (p *play) repeats(ctx context.Context, a Alert, next time.Duration) {
 	})
 }
 
+// each are the labels of the alerts that one stands for.
+func (a Alert) each() []map[string]string {
+	if a.Copies <= 1 {
+		return []map[string]string{a.Labels}
+	}
+	all := make([]map[string]string, a.Copies)
+	for n := range all {
+		all[n] = maps.Clone(a.Labels)
+		all[n]["copy"] = strconv.Itoa(n + 1)
+	}
+	return all
+}
+
 // tell delivers an alert as Alertmanager does: nothing about one that is muted.
 func (p *play) tell(ctx context.Context, a Alert, status string, ended time.Duration) error {
-	if p.world.Alertmanager().Muted(a.Labels) {
+	n := engine.Notification{Source: a.Source, Status: status, Truncated: a.Truncated}
+	for _, labels := range a.each() {
+		if p.world.Alertmanager().Muted(labels) {
+			continue
+		}
+		one := incident.Alert{Status: status, Labels: labels, Annotations: a.Annotations, StartsAt: p.moment(a.StartsAt)}
+		if status == "resolved" {
+			one.EndsAt = p.moment(ended)
+		}
+		n.Alerts = append(n.Alerts, engine.Delivered{Alert: one, Quarantine: a.Quarantine, Note: a.Note})
+	}
+	if len(n.Alerts) == 0 {
 		return nil
 	}
-	one := incident.Alert{Status: status, Labels: a.Labels, Annotations: a.Annotations, StartsAt: p.moment(a.StartsAt)}
-	if status == "resolved" {
-		one.EndsAt = p.moment(ended)
-	}
-	return p.deliver(ctx, engine.Notification{Source: a.Source, Status: status, Truncated: a.Truncated, Alerts: []engine.Delivered{
-		{Alert: one, Quarantine: a.Quarantine, Note: a.Note},
-	}}, a.Peers)
+	return p.deliver(ctx, n, a.Peers)
 }
 
 // arrives is a notification as the test writes it.
