@@ -163,6 +163,9 @@ func hides(x parser.Expr) (why string) {
 // holds is the condition as CEL: the number always with a point, for only then both sides are of one type.
 func (c condition) holds() string {
 	number := strconv.FormatFloat(c.limit, 'g', -1, 64)
+	if len(number) > 15 { // 14.4 * 0.001 is 0.0144 to a reader
+		number = strconv.FormatFloat(c.limit, 'g', 12, 64)
+	}
 	if !strings.ContainsAny(number, ".e") {
 		number += ".0"
 	}

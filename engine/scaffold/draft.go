@@ -180,7 +180,7 @@ func (d *Draft) query(c condition, pinned []string, a *Alert) (Query, error) {
 		if c.worst() == "" {
 			return Query{}, errors.New("its expression has several series for a target, and compares for equality")
 		}
-		text = c.worst() + by(pinned) + " (" + text + ")"
+		text = c.worst() + by(pinned) + "(" + text + ")"
 	}
 	text = inTemplate(text)
 	for i, label := range pinned {
@@ -196,7 +196,7 @@ func by(labels []string) string {
 	if len(labels) == 0 {
 		return ""
 	}
-	return " by (" + strings.Join(quotedLabels(labels), ", ") + ")"
+	return " by (" + strings.Join(quotedLabels(labels), ", ") + ") "
 }
 
 // single: by its form, or because a plain metric has one series for each target now.

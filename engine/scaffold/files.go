@@ -81,7 +81,8 @@ type view struct {
 	Loopback     bool
 	Environments []string
 	LabelList    string
-	Lacking      bool
+	Lacking      bool // a rule's alerts choose no target
+	Unconfirmed  bool // a rule has no confirm
 	Groups       []groupView
 	Targets      []targetView
 	Door         string
@@ -116,7 +117,7 @@ func (d *Draft) view(s Settings) *view {
 		Where: d.where(), TakesTimeout: d.Routing.takesTimeout(), Test: d.test()}
 	v.ExampleQuery, v.ExampleLimit = d.exampleQuery()
 	for _, r := range d.Rules {
-		v.Lacking = v.Lacking || len(r.Lacks) > 0
+		v.Lacking, v.Unconfirmed = v.Lacking || len(r.Lacks) > 0, v.Unconfirmed || len(r.Confirm) == 0
 	}
 	for _, t := range d.Targets {
 		v.Targets = append(v.Targets, d.targetView(t))
@@ -149,7 +150,7 @@ func (d *Draft) groups() []groupView {
 }
 
 func (d *Draft) ruleView(r *Rule) ruleView {
-	v := ruleView{Rule: r, Summary: inTemplate(r.Alert.Name) + " fires for ${target.name}", WantsFloor: r.wantsFloor()}
+	v := ruleView{Rule: r, Summary: inTemplate(r.Alert.Name) + " fires for ${target.name}", WantsFloor: r.wantsFloor() && len(r.Lacks) == 0}
 	for _, a := range r.made {
 		if a.Rule == nil {
 			v.Comments = append(v.Comments, "Alertmanager holds this alert; "+a.why+".")
@@ -187,7 +188,7 @@ func (d *Draft) targetView(t Target) targetView {
 // exampleQuery is one of the queries, and half of what is too much of it: a person knows then what is meant.
 func (d *Draft) exampleQuery() (query, limit string) {
 	for _, r := range d.Rules {
-		if len(r.Confirm) == 1 && r.wantsFloor() && r.conditions[0].limit > 0 {
+		if r.Asked != "" && r.wantsFloor() && r.conditions[0].limit > 0 {
 			half := condition{op: r.conditions[0].op, limit: r.conditions[0].limit / 2}
 			return r.Confirm[0].Text, strings.TrimPrefix(half.holds(), "value "+half.op.String()+" ")
 		}

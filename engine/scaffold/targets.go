@@ -85,7 +85,7 @@ func (f *Found) targets(c Choice) (all []Target, leftOut []string) {
 	all = slices.DeleteFunc(all, func(t Target) bool {
 		i := slices.IndexFunc(t.Values, unusable)
 		if i >= 0 {
-			leftOut = append(leftOut, fmt.Sprintf("%s=%q: no selector can hold it", c.Labels()[i], inComment(t.Values[i])))
+			leftOut = append(leftOut, fmt.Sprintf("%s=\"%s\": no selector can hold it", c.Labels()[i], inComment(t.Values[i])))
 		}
 		return i >= 0
 	})
