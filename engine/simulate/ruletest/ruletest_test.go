@@ -140,3 +140,26 @@ func worldFiles(f map[string][]byte) config.Files {
 	one := func(name string) map[string][]byte { return map[string][]byte{name: f[name]} }
 	return config.Files{Rules: one("rules.yaml"), Targets: one("targets.yaml"), Procedures: one("procedures.yaml"), Communications: one("communications.yaml")}
 }
+
+// Each archive is a test file with what reaches astern's door, and when.
+func TestRoute(t *testing.T) {
+	golden(t, "route", func(t *testing.T, text string) string {
+		f, found, err := ruletest.Load("tests.yaml", []byte(text), configure(t))
+		require.NoError(t, err)
+		require.Empty(t, found.String())
+		r, err := ruletest.Run(t.Context(), f, ruletest.Options{Registry: registry(t)})
+		require.NoError(t, err)
+		var b strings.Builder
+		for _, one := range r.Tests {
+			fmt.Fprintf(&b, "%s\n", one.Test.Name)
+			for _, line := range one.Story.Ledger {
+				fmt.Fprintf(&b, "  %s", ruletest.OffsetText(line.At.Sub(one.Story.Start)))
+				for _, d := range line.Decisions {
+					fmt.Fprintf(&b, " %s %s %s", d.Labels["alertname"], d.Labels["service"], d.Status)
+				}
+				fmt.Fprintln(&b)
+			}
+		}
+		return strings.ReplaceAll(b.String(), "Watchdog  firing", "Watchdog")
+	})
+}
