@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -291,9 +292,6 @@ func prometheusOf(l *loaded, f *backtestFlags) (through config.HTTPClientConfig,
 
 func releaseSources(f backtestFlags) (backtest.Sources, error) {
 	var from backtest.Sources
-	if f.releases == "" && f.releasesFile == "" {
-		from.Mappings = backtest.DefaultMappings()
-	}
 	if f.releases != "" {
 		data, err := os.ReadFile(f.releases)
 		if err != nil {
@@ -310,12 +308,15 @@ func releaseSources(f backtestFlags) (backtest.Sources, error) {
 		if err != nil {
 			return from, usage("--releases-file: %s", err)
 		}
-		if from.Told, err = backtest.ReadReleases(f.releasesFile, data); err != nil {
-			if _, isList := err.(expr.Diagnostics); isList {
+		if from.Told, from.Words, err = backtest.ReadReleases(f.releasesFile, data); err != nil {
+			if mistakes := (expr.Diagnostics)(nil); errors.As(err, &mistakes) {
 				return from, err
 			}
 			return from, usage("--releases-file: %s", err)
 		}
+	}
+	if f.releases == "" && len(from.Told) == 0 {
+		from.Mappings = backtest.DefaultMappings()
 	}
 	return from, nil
 }

@@ -1,14 +1,17 @@
 package backtest
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"astern.dev/astern/actions/all"
@@ -24,11 +27,11 @@ var begin = time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
 
 // at is a moment of the past, such as 26h30m.
 func at(since string) time.Time {
-	d, err := expr.ParseDuration(since)
+	d, err := model.ParseDuration(since)
 	if err != nil {
 		panic(err)
 	}
-	return begin.Add(d)
+	return begin.Add(time.Duration(d))
 }
 
 const ruleFile = `
@@ -140,15 +143,7 @@ func judge(t *testing.T, o Options, from Sources, c *Configuration) (*History, *
 
 // per is samples every 15 s: how many fit into a time.
 func per(d string) string {
-	return strings.TrimSpace(itoa(int(at(d).Sub(begin) / (15 * time.Second))))
-}
-
-func itoa(n int) string {
-	const digits = "0123456789"
-	if n < 10 {
-		return digits[n : n+1]
-	}
-	return itoa(n/10) + digits[n%10:n%10+1]
+	return strconv.Itoa(int(at(d).Sub(begin) / (15 * time.Second)))
 }
 
 // aDay is one day: v1 runs, v2 comes at 10:00, errors from 10:10, the alert from 10:11 to 10:41, and people move back at 10:27.
@@ -162,6 +157,14 @@ func aDay() map[string]string {
 	}
 }
 
+func releasesShown(all []Release) []string {
+	var lines []string
+	for _, r := range all {
+		lines = append(lines, fmt.Sprint(r.Version, " ", r.Before))
+	}
+	return lines
+}
+
 func TestADay(t *testing.T) {
 	s := serve(t, aDay())
 	h, r := judge(t, s.options(t, "1h", "23h"), Sources{Mappings: DefaultMappings()}, configuration(t, ruleFile))
@@ -170,14 +173,16 @@ func TestADay(t *testing.T) {
 	require.Equal(t, at("10h11m"), h.Episodes[0].From)
 	require.Equal(t, at("10h41m15s"), h.Episodes[0].To)
 	require.Equal(t, map[string]string{"alertname": "Errors", "service": "api", "level": "bad"}, h.Episodes[0].Labels)
-	for _, x := range h.Releases {
-		t.Log(x.Target, x.Version, x.At, x.Before)
-	}
+	require.Equal(t, []string{"v1 true", "v2 false", "v1 false"}, releasesShown(h.Releases))
+	require.Equal(t, []time.Time{at("10h"), at("10h26m30s")}, []time.Time{h.Releases[1].At, h.Releases[2].At})
 	require.Len(t, r.Cases, 1)
 	c := r.Cases[0]
 	require.Equal(t, WouldAct, c.Outcome, c.Reason)
 	require.Equal(t, at("10h16m"), c.Act.At)
 	require.Equal(t, []string{"v2", "v1"}, []string{c.Act.From, c.Act.To})
 	require.Equal(t, incident.Right, c.Act.Label)
-	t.Log(c.Act.Saw, c.Act.HeadStart, r.Missed, r.Releases, r.Moves, r.Silences)
+	require.Equal(t, []Values{{Query: `errors{service="api"}`, Least: 0.03, Most: 0.03, Points: 21}}, c.Act.Saw)
+	require.Equal(t, 10*time.Minute+30*time.Second, c.Act.HeadStart)
+	require.Empty(t, r.Missed)
+	require.Empty(t, r.Silences)
 }

@@ -13,6 +13,8 @@ type Sources struct {
 	// there are mappings, too.
 	Mappings []Mapping
 	Told     []Release
+	// Words are what people said of releases, whoever told of these.
+	Words []Word
 }
 
 // Read reads the past as far as these configurations could have seen it. An error says which part could not be read; what
@@ -58,7 +60,7 @@ func Read(ctx context.Context, o Options, from Sources, configurations ...*Confi
 		h.Releases = append(h.Releases, found...)
 	}
 	h.Releases = slices.DeleteFunc(sorted(h.Releases), func(r Release) bool { return !r.At.Before(o.Until) })
-	h.moves = h.movesBack()
+	h.moves, h.words = h.movesBack(), from.Words
 	return h, nil
 }
 

@@ -82,3 +82,19 @@ func (o openMetrics) prometheus(t testing.TB) string {
 	require.Empty(t, ended, "%s", &said)
 	return "http://" + address
 }
+
+// The story is told by a real Prometheus as by the simulated one: episodes, releases, gaps and what queries answered.
+func TestARealPrometheusTellsTheStory(t *testing.T) {
+	o := newOpenMetrics(t)
+	for _, s := range story(t) {
+		o.steady(s.series, s.value, s.from, s.to, s.every)
+	}
+	url := o.prometheus(t)
+	before, after := tried(t, "old"), tried(t, "new")
+	h, err := Read(t.Context(), options(t, url, "1d", "90d"), storySources(t), before, after)
+	require.NoError(t, err)
+	r, err := Run(t.Context(), h, before, "")
+	require.NoError(t, err)
+	tellsTheStory(t, h, r)
+	golden(t, h, before, after)
+}

@@ -215,18 +215,13 @@ func (o *outcome) finish(c *Case) {
 	a.Saw = o.sawOf(c)
 }
 
-// markOf is what people told of the release that would have been left: that it was good makes leaving it wrong.
+// markOf is what people said of the release that would have been left: that it was good makes leaving it wrong.
 func (h *History) markOf(c *Case, a *Act) *incident.RuleMark {
-	for _, r := range h.Releases {
-		if r.Target != c.Target || r.Version != a.From || r.At.After(a.At) {
+	for _, w := range h.words {
+		if w.Target != c.Target || w.Version != a.From || w.Verdict == incident.Unknown {
 			continue
 		}
-		switch r.Verdict {
-		case incident.Good:
-			return &incident.RuleMark{Rule: c.Rule, Right: false, By: r.By, Reason: "release " + r.Version + " was told to be good", At: r.At}
-		case incident.Bad, incident.Denied:
-			return &incident.RuleMark{Rule: c.Rule, Right: true, By: r.By, Reason: "release " + r.Version + " was told to be " + string(r.Verdict), At: r.At}
-		}
+		return &incident.RuleMark{Rule: c.Rule, Right: w.Verdict != incident.Good, By: w.By, Reason: "release " + w.Version + " was told to be " + string(w.Verdict)}
 	}
 	return nil
 }

@@ -42,26 +42,31 @@ func ReadMappings(path string, data []byte) ([]Mapping, expr.Diagnostics) {
 //	  - {target: api, version: v42, at: 2026-11-01T12:00:00Z, vars: {track: green}, rolled_back: 2026-11-01T12:31:00Z, by: ana}
 //
 // or CSV with these words as its first line, vars as `var.track`. rolled_back is when people moved the target back to what
-// ran before. A verdict is what people said of the release: good makes a rollback of it wrong, bad makes it right.
-func ReadReleases(path string, data []byte) ([]Release, error) {
+// ran before. A verdict is what people said of the release: good makes a rollback of it wrong, bad makes it right. A line
+// without `at` is such a word alone, on a release that Prometheus tells of.
+func ReadReleases(path string, data []byte) (releases []Release, words []Word, err error) {
 	var all []told
-	var err error
 	if strings.EqualFold(filepath.Ext(path), ".csv") {
 		all, err = readCSV(path, data)
 	} else {
 		all, err = readYAML(path, data)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.SortStableFunc(all, func(a, b told) int { return a.At.Compare(b.At) })
 	last := map[string]string{}
-	var releases []Release
 	for _, r := range all {
+		if r.Verdict != "" {
+			words = append(words, Word{r.Target, r.Version, r.Verdict, r.By})
+		}
+		if r.At.IsZero() {
+			continue
+		}
 		releases = append(releases, r.Release)
 		if !r.left.IsZero() {
 			if last[r.Target] == "" {
-				return nil, fmt.Errorf("%s: %s %s was rolled back, but nothing ran before it", r.place, r.Target, r.Version)
+				return nil, nil, fmt.Errorf("%s: %s %s was rolled back, but nothing ran before it", r.place, r.Target, r.Version)
 			}
 			back := r.Release
 			back.Version, back.At, back.Verdict, back.Vars = last[r.Target], r.left, "", nil
@@ -70,7 +75,14 @@ func ReadReleases(path string, data []byte) ([]Release, error) {
 		}
 		last[r.Target] = r.Version
 	}
-	return withVars(sorted(releases)), nil
+	return withVars(sorted(releases)), words, nil
+}
+
+// Word is what people said of a release.
+type Word struct {
+	Target, Version string
+	Verdict         incident.Standing
+	By              string
 }
 
 // withVars gives a version that comes back what was told of it.
@@ -99,7 +111,7 @@ func (r *told) check() error {
 		return fmt.Errorf("%s: a release needs a target", r.place)
 	case r.Version == "":
 		return fmt.Errorf("%s: a release needs a version", r.place)
-	case r.At.IsZero():
+	case r.At.IsZero() && (r.Verdict == "" || !r.left.IsZero()):
 		return fmt.Errorf("%s: a release needs the time when its rollout ended: at", r.place)
 	case !r.left.IsZero() && !r.left.After(r.At):
 		return fmt.Errorf("%s: rolled_back must lie after at", r.place)

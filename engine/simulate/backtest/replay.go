@@ -45,6 +45,7 @@ type History struct {
 	early     int                 // episodes that had begun before Since
 	unwatched []Silence           // when the Watchdog was missed
 	moves     []incident.MoveBack // by people
+	words     []Word
 	past      *past
 }
 
