@@ -76,3 +76,22 @@ func TestTestsRunSideBySide(t *testing.T) {
 	require.Equal(t, printed(one), printed(many))
 	require.Equal(t, one.Coverage, many.Coverage)
 }
+
+// A lost answer is looked at before anything is repeated: only what did not happen runs again.
+func TestOnlyWhatDidNotHappenIsRunAgain(t *testing.T) {
+	f := load(t, "testdata/run/answers.txtar")
+	r, err := ruletest.Run(t.Context(), f, ruletest.Options{Registry: registry(t)})
+	require.NoError(t, err)
+	attempts := map[string]int{}
+	for _, one := range r.Tests {
+		for _, s := range one.Story.Steps {
+			if s.Step == "weights" {
+				attempts[one.Test.Name]++
+			}
+		}
+	}
+	require.Equal(t, 1, attempts["a lost answer is found done"])
+	require.Equal(t, 2, attempts["a lost answer that did not happen is repeated"])
+	require.Equal(t, 3, attempts["two failures, then it works"])
+	require.Equal(t, 1, attempts["what is given up at once"])
+}

@@ -17,6 +17,9 @@ func (l *loader) expectations(n *expr.Node, names *named, t *Test) {
 	for _, item := range expect.List() {
 		t.Expect = append(t.Expect, expectation(item, names))
 	}
+	if len(t.Expect) > 0 {
+		checkReached(n, t.end())
+	}
 	if end := t.end(); end > longestTest {
 		expect.Report("test/long", fmt.Sprintf("the test is longer than a year: %s", OffsetText(end)), "")
 	}
@@ -32,6 +35,26 @@ func (t *Test) end() time.Duration {
 		last = max(last, e.Until)
 	}
 	return last
+}
+
+// checkReached: what lies after the last moment that is expected of never happens.
+func checkReached(n *expr.Node, end time.Duration) {
+	for _, list := range n.Entries() {
+		if name := list.Key.Name(); name == "expect" || name == "releases" || !list.Value.IsList() {
+			continue
+		}
+		for _, item := range list.Value.List() {
+			at := item
+			if item.IsMap() {
+				if at = item.Get("at"); !at.Exists() {
+					at = item.Get("from")
+				}
+			}
+			if d, ok := parseOffset(at.Scalar()); at.Exists() && ok && d > end {
+				at.Report("test/late", "this lies after the last expectation: it never happens", "expect something later, or leave it out")
+			}
+		}
+	}
 }
 
 func isKind(decision string) bool { return slices.Contains(kinds, decision) }
