@@ -108,6 +108,16 @@ func checked(t *testing.T, all []txtar.File) expr.Diagnostics {
 
 var newRegistry = all.Registry
 
+// Beside an error some checks see nothing: what ignores them is not called unused.
+func TestNothingIsUnusedBesideAnError(t *testing.T) {
+	text := map[string][]byte{"f.yaml": []byte("x: 1 # astern:ignore rule/unreachable why\n")}
+	all := func(lint.Code) bool { return true }
+	mistake := expr.Diagnostics{{File: "f.yaml", Line: 1, Code: "cel/type", Message: "m"}}
+	require.Equal(t, mistake, lint.Silence(mistake, text, all))
+	require.Len(t, lint.Silence(nil, text, all), 1)
+	require.Empty(t, lint.Silence(nil, text, func(lint.Code) bool { return false }))
+}
+
 // Whatever stands in a comment, or in what looks like one: no error is ever left out, and nothing is told twice.
 func FuzzSilence(f *testing.F) {
 	for _, text := range []string{"# astern:ignore rule/unreachable why\nx: 1", "x: 1 # astern:ignore", "x: '# astern:ignore a/b c'", "## astern:ignore\tcel/type\tx\n#\n\nx: 1"} {

@@ -17,7 +17,6 @@ func noWayBack(w *world) {
 	if w.in.Book == nil || len(w.in.Book.Procedures()) == 0 {
 		return
 	}
-	told := map[string]bool{}
 	for _, t := range w.in.Book.Targets() {
 		if t.Procedure == "" {
 			w.report(t.Node().Get("name"), "target/no-way-back", fmt.Sprintf("the target %s has no procedure of its own: `astern rollback %s` and rules with `do: rollback` can do nothing", t.Name, t.Name),
@@ -25,8 +24,7 @@ func noWayBack(w *world) {
 			continue
 		}
 		p, ok := w.in.Book.Procedure(t.Procedure)
-		if ok && !told[p.Name] && acts(p) && !p.Names("release") {
-			told[p.Name] = true
+		if ok && acts(p) && !p.Names("release") { // told once: what is found twice counts once
 			w.report(p.Node().Get("name"), "target/no-way-back", fmt.Sprintf("no step of the procedure %s names the release to go back to: it would lead to the same place every time", p.Name),
 				"write ${release.previous.…} where the version, or its track, belongs")
 		}
