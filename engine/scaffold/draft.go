@@ -102,9 +102,9 @@ func (d *Draft) rulesOf(alerts []*Alert) []*Rule {
 func (d *Draft) oneRule(alerts []*Alert) *Rule {
 	first := alerts[0]
 	r := &Rule{Alert: first, Name: asRuleName(first.Name), When: "alert.labels.alertname == " + celString(first.Name),
-		Severity: first.constants()["severity"], made: alerts}
+		Severity: d.severity(first), made: alerts}
 	for _, a := range alerts[1:] {
-		if a.constants()["severity"] != r.Severity {
+		if d.severity(a) != r.Severity {
 			r.Severity = ""
 		}
 	}
@@ -114,6 +114,8 @@ func (d *Draft) oneRule(alerts []*Alert) *Rule {
 		r.WhyNot = fmt.Sprintf("%d rules of Prometheus make it", len(alerts))
 	case len(first.conditions) == 0:
 		r.WhyNot = first.why
+	case d.Choice.Target == "", slices.Contains(r.Lacks, d.Choice.Target):
+		r.WhyNot = "no label says which target it measures"
 	default:
 		d.confirm(r)
 	}
@@ -258,7 +260,7 @@ func (d *Draft) ask(ctx context.Context, from *client.Prometheus, now time.Time,
 		case errors.Is(err, client.ErrEmpty):
 			r.Confirm, r.WhyNot = nil, fmt.Sprintf("restricted to %s, its expression answers with nothing: not all it measures carries the same labels", t.Name)
 			return
-		case errors.Is(err, client.ErrSeveral), errors.As(err, &refused):
+		case errors.Is(err, client.ErrSeveral), errors.As(err, &refused) && (refused.Status == 400 || refused.Status == 422):
 			r.Confirm, r.WhyNot = nil, fmt.Sprintf("restricted to %s, its expression has no single answer", t.Name)
 			return
 		default:

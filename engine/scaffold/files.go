@@ -51,7 +51,7 @@ func (d *Draft) Files(s Settings, token func() string) ([]File, error) {
 	}
 	all = append(all, File{Name: "README.md", About: "these files, and what comes next"})
 	v.Written = append(slices.Clone(all), secrets(token)...)
-	parsed, err := template.New("").Funcs(template.FuncMap{"inFlow": inFlow, "inBlock": inBlock, "quoted": quoted, "inComment": inComment}).ParseFS(templates, "files/*.tmpl")
+	parsed, err := template.New("").Funcs(template.FuncMap{"inFlow": inFlow, "inTemplate": inTemplate, "inBlock": inBlock, "quoted": quoted, "inComment": inComment}).ParseFS(templates, "files/*.tmpl")
 	if err != nil {
 		return nil, fmt.Errorf("read the templates: %w", err)
 	}

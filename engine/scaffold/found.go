@@ -127,13 +127,36 @@ func (f *Found) sort(rules []client.AlertRule, ofAlertmanager []string) {
 		case known[name] || name == "":
 		case slices.Contains(ofAlertmanager, name):
 			if f.note(name); skip(name) == "" {
-				f.Alerts = append(f.Alerts, &Alert{Name: name, why: "no rule of this Prometheus makes it"})
+				f.Alerts = append(f.Alerts, &Alert{Name: name, why: unmade(rules)})
 			}
 		default:
 			f.Gone = append(f.Gone, name)
 		}
 	}
 	slices.SortFunc(f.Skipped, func(a, b Skipped) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// unmade says why nothing is known of what an alert measures.
+func unmade(rules []client.AlertRule) string {
+	if len(rules) == 0 {
+		return "no rule of Prometheus is known"
+	}
+	return "no rule of this Prometheus makes it"
+}
+
+// severity is what each alert of that name says, as far as it is known.
+func (f *Found) severity(a *Alert) string {
+	if a.Rule != nil {
+		return a.constants()["severity"]
+	}
+	first := ""
+	for i, labels := range f.heard[a.Name] {
+		if i > 0 && labels["severity"] != first {
+			return ""
+		}
+		first = labels["severity"]
+	}
+	return first
 }
 
 // note remembers the Watchdog and what is skipped.

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/tools/txtar"
+)
+
+// recorded NAME starts a Prometheus and an Alertmanager that answer as real ones did (engine/scaffold/testdata), and
+// puts their addresses into PROMETHEUS and ALERTMANAGER.
+func recorded(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: recorded NAME")
+	}
+	a, err := txtar.ParseFile(filepath.Join("..", "..", "engine", "scaffold", "testdata", args[0]+".txtar"))
+	ts.Check(err)
+	for _, who := range []string{"prometheus", "alertmanager"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			question := strings.TrimSpace(who + " " + r.URL.Path + " " + r.FormValue("query") + r.FormValue("match[]"))
+			for _, f := range a.Files {
+				if f.Name == question {
+					_, _ = w.Write(f.Data)
+					return
+				}
+			}
+			w.WriteHeader(http.StatusNotFound)
+		}))
+		ts.Defer(server.Close)
+		ts.Setenv(strings.ToUpper(who), server.URL)
+	}
+}
