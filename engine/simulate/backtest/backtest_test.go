@@ -79,6 +79,19 @@ func configuration(t testing.TB, ruleText string) *Configuration {
 	return &Configuration{Registry: registry, Rules: set, Book: book, Digest: "d"}
 }
 
+// withTargets is the configuration with other targets.
+func withTargets(t testing.TB, text string) *Configuration {
+	c := configuration(t, ruleFile)
+	env, err := expr.NewEnv()
+	require.NoError(t, err)
+	book, found := plan.Load(env, c.Registry, plan.Files{
+		Targets: map[string][]byte{"targets.yaml": []byte(text)}, Procedures: map[string][]byte{"procedures.yaml": []byte(procedureFile)},
+	})
+	require.NoError(t, found.Err())
+	c.Book = book
+	return c
+}
+
 // server is a Prometheus with a past, and counts what it is asked.
 type server struct {
 	*httptest.Server
@@ -125,9 +138,11 @@ func (s *server) options(t *testing.T, since, until string) Options {
 	return options(t, s.URL, since, until)
 }
 
+var allowHere = client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
+
 func options(t testing.TB, url, since, until string) Options {
 	t.Helper()
-	through, err := client.NewHTTP(client.HTTPConfig{Timeout: 20 * time.Second, MaxAnswer: 64 << 20, Tries: 1}, client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}))
+	through, err := client.NewHTTP(client.HTTPConfig{Timeout: 20 * time.Second, MaxAnswer: 64 << 20, Tries: 1}, allowHere)
 	require.NoError(t, err)
 	return Options{URL: url, HTTP: through, Since: at(since), Until: at(until), Parallel: 2}
 }

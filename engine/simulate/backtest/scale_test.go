@@ -5,33 +5,20 @@ package backtest
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"astern.dev/astern/engine/plan"
-	"astern.dev/astern/rules/expr"
 )
 
-// manyTargets are 200 services of one class.
+// manyTargets are services of one class.
 func manyTargets(t testing.TB, n int) *Configuration {
-	c := configuration(t, ruleFile)
-	env, err := expr.NewEnv()
-	require.NoError(t, err)
 	text := targetFile[:strings.Index(targetFile, "targets:")] + "targets:\n"
 	for i := range n {
 		text += fmt.Sprintf("  - {name: s%d, class: web, select: {service: s%d}, environment: production}\n", i, i)
 	}
-	book, found := plan.Load(env, c.Registry, plan.Files{
-		Targets: map[string][]byte{"targets.yaml": []byte(text)}, Procedures: map[string][]byte{"procedures.yaml": []byte(procedureFile)},
-	})
-	require.NoError(t, found.Err())
-	c.Book = book
-	return c
+	return withTargets(t, text)
 }
 
 // BenchmarkNinetyDays: 90 days of 200 services with 10 releases each, and 2,000 alerts.
@@ -66,32 +53,21 @@ func BenchmarkNinetyDays(b *testing.B) {
 	url := o.prometheus(b)
 	c := manyTargets(b, services)
 	for b.Loop() {
-		op := options(b, url, "1d", fmt.Sprintf("%dd", days-1))
-		op.Parallel, op.State = 4, b.TempDir()
-		began := time.Now()
-		last := ""
-		op.Progress = func(what string, done, total int) {
-			if what != last {
-				b.Log(time.Since(began).Round(time.Millisecond), what, total)
-				last = what
-			}
-		}
-		h, err := Read(b.Context(), op, Sources{Mappings: DefaultMappings()}, c)
+		began, state := time.Now(), b.TempDir()
+		past := options(b, url, "1d", fmt.Sprintf("%dd", days-1))
+		past.Parallel, past.State = 4, state
+		h, err := Read(b.Context(), past, Sources{Mappings: DefaultMappings()}, c)
 		require.NoError(b, err)
 		read := time.Since(began)
-		if p := os.Getenv("CPU_PROFILE"); p != "" {
-			f, _ := os.Create(p)
-			_ = pprof.StartCPUProfile(f)
-			defer f.Close()
-		}
 		r, err := Run(b.Context(), h, c, "")
 		require.NoError(b, err)
-		pprof.StopCPUProfile()
-		b.Log("read", read, "all", time.Since(began), "episodes", r.Episodes, "releases", r.Releases, r.Rules[0])
-		again := time.Now()
-		_, err = Read(b.Context(), op, Sources{Mappings: DefaultMappings()}, c)
+		all, again := time.Since(began), time.Now()
+		_, err = Read(b.Context(), past, Sources{Mappings: DefaultMappings()}, c)
 		require.NoError(b, err)
-		b.Log("read again", time.Since(again))
+		b.ReportMetric(read.Seconds(), "s-read")
+		b.ReportMetric((all - read).Seconds(), "s-replay")
+		b.ReportMetric(time.Since(again).Seconds(), "s-read-again")
+		b.ReportMetric(float64(r.Episodes), "episodes")
+		b.ReportMetric(float64(r.Releases), "releases")
 	}
-	_ = os.Stderr
 }
