@@ -435,3 +435,24 @@ func TestARepairWaitsForTheKillSwitch(t *testing.T) {
 	require.Contains(t, i.Reason, "its half effect was undone")
 	require.Equal(t, []string{"api-1/switch undone"}, r.world.did())
 }
+
+// An abort that comes between a step's intent and its beginning finds nothing to cut short yet; it is heard all the same.
+func TestAbortedBetweenIntentAndBeginning(t *testing.T) {
+	var r *rig
+	aborted := false
+	r = newRig(t, func(bent *rig) {
+		bent.hook = func(point string) {
+			if point == "step-began" && !aborted {
+				aborted = true
+				require.NoError(t, r.engine.Abort(t.Context(), sre, "api-1", "no"))
+			}
+		}
+	}).ready()
+	r.world.until = "look" // it runs until it is cut short
+	r.fire("Hole", "api")
+	r.advance(20 * time.Second)
+	require.True(t, aborted)
+	i := r.phase("api", incident.Cancelled)
+	require.Contains(t, i.Steps[0].Error, context.Canceled.Error(), "it did not run out its time")
+	require.Empty(t, r.world.did())
+}

@@ -169,6 +169,9 @@ func (e *Engine) run(ctx context.Context, q stepQuestion, token int64) error {
 	if !q.step.Change.Changes { // a step that only looks may be cut short by an abort
 		e.running.Store(incidentStream(q.inc.ID), cancel)
 		defer e.running.Delete(incidentStream(q.inc.ID))
+		if now, err := e.incidents.load(ctx, incidentStream(q.inc.ID)); err == nil && now.Refusal != nil {
+			cancel() // the abort came between the intent and here, and found nothing to cut short
+		}
 	}
 	defer e.progress.Delete(incidentStream(q.inc.ID))
 	result, err := ended(runCtx, e.grace, func() (actions.Result, error) { return q.action.Run(runCtx, env) })
