@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -67,7 +68,7 @@ func (p *prometheus) selected(x *parser.VectorSelector, within []string) carried
 	}
 	for _, m := range x.LabelMatchers {
 		switch {
-		case m.Name == labels.MetricName:
+		case m.Name == model.MetricNameLabel:
 		case m.Type == labels.MatchEqual && m.Value == "":
 			delete(c.names, m.Name)
 		case m.Type == labels.MatchEqual:
@@ -241,7 +242,7 @@ func absentLabels(x *parser.Call) carried {
 	}
 	if v, ok := arg.(*parser.VectorSelector); ok {
 		for _, m := range v.LabelMatchers {
-			if m.Type == labels.MatchEqual && m.Name != labels.MetricName && m.Value != "" {
+			if m.Type == labels.MatchEqual && m.Name != model.MetricNameLabel && m.Value != "" {
 				out.names[m.Name] = true
 			}
 		}

@@ -32,7 +32,7 @@ func routeCodes() []Code {
 		return advice(name, NeedsAlertmanager, meaning, example, mend)
 	}
 	return []Code{
-		mistake("route/unreadable", "Alertmanager would refuse its configuration.", "receiver: peopel", "Mend it: `amtool check-config` says the same."),
+		mistake("route/unreadable", "Alertmanager would refuse its configuration.", "receiver: nobody", "Mend it: `amtool check-config` says the same."),
 		route("route/receiver", "No receiver sends to astern.", "no url that ends in /api/v1/alertmanager", "Add the receiver that operations.md shows."),
 		route("route/unreached", "A rule's alerts take a route that does not lead to astern.", "astern's route matches team=\"core\" alone", "Let astern's route come first, without matchers, with `continue: true`."),
 		route("route/continue", "The alerts end at astern's route: people do not get theirs any more.", "{receiver: astern} before {receiver: people}", "Write `continue: true`, and a route for people behind it."),

@@ -70,7 +70,7 @@ func planCodes() []Code {
 		mistake("procedure/empty", "A procedure without a step does nothing.", "steps: []", "Write a step."),
 		mistake("procedure/bounds", "A number outside of its bounds.", "retry: {attempts: 0}", "Take one between the bounds that the message names."),
 		mistake("procedure/repair", "The action cannot undo its own half effect.", "on_failure: repair", "Write escalate or continue."),
-		mistake("param/unknown", "The action has no such parameter.", "with: {wieghts: …}", "Take the name that the hint gives."),
+		mistake("param/unknown", "The action has no such parameter.", "with: {weight: …}", "Take the name that the hint gives."),
 		mistake("param/kind", "The parameter takes another kind of value.", "with: {within: [30s]}", "Write the kind that the message names."),
 		mistake("param/value", "The parameter does not take this value.", "with: {within: soon}", "See what the message says."),
 		mistake("param/key", "A ${…} in a key.", "{\"${target.name}\": 1}", "Write it in the value."),
