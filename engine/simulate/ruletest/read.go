@@ -3,6 +3,8 @@ package ruletest
 import (
 	"cmp"
 	"fmt"
+	"regexp"
+	"strconv"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -99,6 +101,11 @@ func (l *loader) prometheus(n *expr.Node, file *File, t *Test) {
 		if s.Series == "" || s.Values == "" {
 			continue // said already
 		}
+		if many := valuesOf(s.Values); many > mostValues {
+			item.Get("values").Report("test/series", fmt.Sprintf("more than %d values", mostValues), "")
+			t.Series = t.Series[:len(t.Series)-1]
+			continue
+		}
 		if err := server.Load(s.Series, s.Values); err != nil {
 			item.Get("series").Report("test/series", err.Error(), "")
 		}
@@ -106,6 +113,24 @@ func (l *loader) prometheus(n *expr.Node, file *File, t *Test) {
 	if len(file.PrometheusRules) > 0 && n.Get("alerts").Exists() {
 		n.Get("alerts").Report("test/alerts", "the series drive the alerts where prometheus_rule_files are named", "take one of the two")
 	}
+}
+
+// mostValues bounds a series: a year of a value each fifteen seconds.
+const mostValues = 2_200_000
+
+var repeated = regexp.MustCompile(`x([0-9]+)`)
+
+// valuesOf counts what the notation of a series repeats, before Prometheus' parser writes all of it out.
+func valuesOf(values string) int {
+	all := 0
+	for _, m := range repeated.FindAllStringSubmatch(values, -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil || n > mostValues {
+			return mostValues + 1
+		}
+		all += n
+	}
+	return all
 }
 
 func alerts(n *expr.Node) []Alert {
