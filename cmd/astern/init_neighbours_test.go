@@ -41,7 +41,7 @@ func TestInitFromRealServers(t *testing.T) {
 	alertmanager := startNeighbour(t, "alertmanager", "--config.file="+write("am.yml", people), "--storage.path="+t.TempDir(), "--cluster.listen-address=")
 	prometheus := startNeighbour(t, "prometheus", "--storage.tsdb.path="+t.TempDir(), "--config.file="+write("prometheus.yml", fmt.Sprintf(
 		"global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [prometheus-rules.yaml]\nalerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}\n"+
-			"scrape_configs: [{job_name: honeylink, static_configs: [{targets: [%q]}]}]\n", strings.TrimPrefix(alertmanager, "http://"), honeylink(t))))
+			"scrape_configs: [{job_name: honeylink, static_configs: [{targets: [%q]}]}]\n", strings.TrimPrefix(alertmanager, "http://"), failing(t))))
 	require.Eventually(t, func() bool { return strings.Contains(page(alertmanager+"/api/v2/alerts"), `"ErrorRateSpike"`) }, time.Minute, 100*time.Millisecond)
 
 	fresh := filepath.Join(dir, "fresh")
@@ -79,8 +79,8 @@ func withRoute(t *testing.T, config, route string) string {
 	return string(merged)
 }
 
-// honeylink is a service whose answers fail too often, as Prometheus scrapes it.
-func honeylink(t *testing.T) string {
+// failing is a service whose answers fail too often, as Prometheus scrapes it.
+func failing(t *testing.T) string {
 	var scrapes atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		n := scrapes.Add(1) * 100
