@@ -160,7 +160,7 @@ func TestTheSchemasRefuse(t *testing.T) {
 	all := schemas(t)
 	for name, c := range map[string]struct{ kind, text string }{
 		"a mode":            {"rules", "groups: [{name: g, rules: [{rule: R, when: x, do: rollback, mode: automatic}]}]"},
-		"a rule's key":      {"rules", "groups: [{name: g, rules: [{rule: R, whn: x, when: x, do: rollback}]}]"},
+		"a rule's key":      {"rules", "groups: [{name: g, rules: [{rule: R, nonsense: x, when: x, do: rollback}]}]"},
 		"no when":           {"rules", "groups: [{name: g, rules: [{rule: R, do: rollback}]}]"},
 		"a length of time":  {"rules", "groups: [{name: g, rules: [{rule: R, when: x, do: rollback, for: 5 minutes}]}]"},
 		"a guard":           {"rules", "groups: [{name: g, rules: [{rule: R, when: x, do: rollback, guards: {cooldwn: 1h}}]}]"},
