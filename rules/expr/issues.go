@@ -30,6 +30,9 @@ func (c *compilation) issues(found *cel.Issues) {
 			continue // told already, where the variable is defined
 		}
 		c.report(m.at, m.width, m.code, m.message, m.hint)
+		if m.code == "cel/syntax" {
+			return // what the parser makes of the rest follows from it
+		}
 	}
 }
 
@@ -42,7 +45,7 @@ func (c *compilation) characters(line, column int) int {
 		}
 		at += len([]rune(text)) + 1
 	}
-	return at + max(column, 0)
+	return min(at+max(column, 0), len([]rune(strings.TrimRight(c.text, " \n\t"))))
 }
 
 // saying is a mistake in a user's words.

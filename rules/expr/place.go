@@ -14,25 +14,21 @@ func (n *Node) within(at, width int, code, message, hint string) Diagnostic {
 	line, column := n.place(at)
 	d := n.Diagnostic(code, message, hint)
 	d.Line, d.Column, d.Source = line, column, n.file.line(line)
+	if last, end := n.place(at + width); last == line && end > column {
+		width = end - column // escapes take more characters of the file than of the value
+	}
 	d.Width = max(min(width, len([]rune(d.Source))-column+1), 1)
 	return d
 }
 
 // place maps a character of a scalar's value to its line and column in the file. Where the file's text and the value do
-// not run side by side (a folded block with lines indented further, a rare escape), it is the beginning of the value.
+// not run side by side (a rare escape), it is the beginning of the value.
 func (n *Node) place(at int) (line, column int) {
 	y := n.yaml
 	s := &scan{lines: n.file.lines, line: y.Line - 1, column: y.Column - 1}
 	switch {
-	case y.Style&yaml.LiteralStyle != 0:
-		s.literal(len([]rune(y.Value)))
-	case y.Style&yaml.FoldedStyle != 0:
-		s.fold()
-		for s.line < len(s.lines)-1 && len(s.text()) == s.column {
-			s.fold()
-		}
-		y = &yaml.Node{Value: y.Value, Line: s.line + 1, Column: s.column + 1}
-		s.flow(y.Value, s.single)
+	case y.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		s.block(y.Value)
 	case y.Style&yaml.DoubleQuotedStyle != 0:
 		s.column++
 		s.flow(y.Value, s.escaped)
@@ -78,20 +74,48 @@ func (s *scan) indent() int {
 	return len(text) - len([]rune(strings.TrimLeft(string(text), " ")))
 }
 
-// literal notes a `|` block: the lines after the marker, each without the indentation of the first that is not empty.
-func (s *scan) literal(length int) {
+// block notes a `|` or `>` block: its lines without their indentation, and between them what their ends became: nothing
+// but line ends in the one, a space or line ends in the other.
+func (s *scan) block(value string) {
+	want, i := []rune(value), 0
 	s.line++
-	first := *s
-	for first.line < len(s.lines) && strings.TrimSpace(s.lines[first.line]) == "" {
-		first.line++
-	}
-	indent := first.indent()
-	for len(s.places) <= length && s.line < len(s.lines) {
-		for i := indent; i <= max(len(s.text()), indent); i++ {
-			s.places = append(s.places, [2]int{s.line, i})
+	indent := s.blockIndent(value)
+	for s.line < len(s.lines) && i < len(want) {
+		text := s.text()
+		for column := indent; column < len(text) && i < len(want); column++ {
+			if text[column] != want[i] {
+				s.lost = true
+				return
+			}
+			s.places = append(s.places, [2]int{s.line, column})
+			i++
 		}
 		s.line++
+		ends := 1
+		if i < len(want) && want[i] == '\n' {
+			ends = len(want[i:]) - len([]rune(strings.TrimLeft(string(want[i:]), "\n")))
+		}
+		for range min(ends, len(want)-i) {
+			s.places = append(s.places, [2]int{s.line - 1, max(len(text), indent)})
+			i++
+		}
+		for s.line < len(s.lines) && len(s.text()) <= indent {
+			s.line++ // empty: it is among the line ends
+		}
 	}
+	if n := len(s.places); n > 0 {
+		s.places = append(s.places, [2]int{s.places[n-1][0], s.places[n-1][1] + 1})
+	}
+}
+
+// blockIndent is how far a block is indented: its first line that is not empty, less what of that belongs to the value.
+func (s *scan) blockIndent(value string) int {
+	first := *s
+	for first.line < len(first.lines) && strings.TrimSpace(first.lines[first.line]) == "" {
+		first.line++
+	}
+	text := strings.TrimLeft(value, "\n")
+	return max(first.indent()-(len(text)-len(strings.TrimLeft(text, " "))), 0)
 }
 
 // flow notes a plain or quoted scalar. next reads one character of the value from the text and gives how many
@@ -118,6 +142,11 @@ func (s *scan) flow(value string, next func(text []rune) (rune, int)) {
 			return
 		}
 		r, took := next(text[s.column:])
+		if r == lineContinues {
+			s.fold()
+			i--
+			continue
+		}
 		if took == 0 || r != want[i] {
 			s.lost = true
 			return
@@ -143,14 +172,18 @@ func (s *scan) doubled(text []rune) (rune, int) {
 	return text[0], 1
 }
 
-var escapes = map[rune]rune{'"': '"', '\\': '\\', '/': '/', 'n': '\n', 't': '\t', ' ': ' ', 'r': '\r', '0': 0}
+var escapes = map[rune]rune{'"': '"', '\\': '\\', '/': '/', 'n': '\n', 't': '\t', '\t': '\t', ' ': ' ', 'r': '\r', '0': 0, 'a': '\a', 'b': '\b', 'v': '\v', 'f': '\f',
+	'e': 0x1b, 'N': 0x85, '_': 0xa0, 'L': 0x2028, 'P': 0x2029}
+
+// lineContinues is what a backslash at the end of a line reads as: no character at all.
+const lineContinues rune = -1
 
 func (s *scan) escaped(text []rune) (rune, int) {
 	if text[0] != '\\' {
 		return text[0], 1
 	}
 	if len(text) < 2 {
-		return 0, 0
+		return lineContinues, 1
 	}
 	if r, ok := escapes[text[1]]; ok {
 		return r, 2

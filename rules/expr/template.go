@@ -62,7 +62,7 @@ func (e *Env) Template(scope Scope, node *Node) (*Template, Diagnostics) {
 // template compiles one `${…}`; it gives nil after reporting a mistake.
 func (c *compilation) template() *Program {
 	if strings.TrimSpace(c.text) == "" {
-		c.report(-2, width(c.text)+3, "template/empty", "nothing stands between ${ and }", "")
+		c.report(-2, len([]rune(c.text))+3, "template/empty", "nothing stands between ${ and }", "")
 		return nil
 	}
 	return c.program(Any)
