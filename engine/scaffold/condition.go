@@ -70,9 +70,6 @@ func compared(b *parser.BinaryExpr) ([]condition, error) {
 	if math.IsNaN(limit) || math.IsInf(limit, 0) {
 		return nil, errors.New("its expression compares with no plain number")
 	}
-	if measured.Type() != parser.ValueTypeVector {
-		return nil, errors.New("its expression compares no series")
-	}
 	here := condition{measured, op, limit}
 	inner, ok := bare(measured).(*parser.BinaryExpr)
 	if !ok || !inner.Op.IsComparisonOperator() || inner.ReturnBool {

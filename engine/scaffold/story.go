@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -71,7 +72,7 @@ func (d *Draft) seriesName(r *Rule, c condition, t Target) (string, bool) {
 		switch {
 		case m.Type != labels.MatchEqual:
 			return "", false
-		case m.Name != labels.MetricName && m.Value != "":
+		case m.Name != model.MetricNameLabel && m.Value != "":
 			has[m.Name] = m.Value
 		}
 	}
