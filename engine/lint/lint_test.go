@@ -140,6 +140,34 @@ func FuzzSilence(f *testing.F) {
 	})
 }
 
+// Whatever the files hold: nothing panics, and each mistake stands in a line that there is.
+func FuzzCheck(f *testing.F) {
+	paths, err := filepath.Glob("testdata/*.txtar")
+	require.NoError(f, err)
+	for _, path := range paths {
+		archive, err := txtar.ParseFile(path)
+		require.NoError(f, err)
+		texts := map[string][]byte{}
+		for _, one := range archive.Files {
+			texts[one.Name] = one.Data
+		}
+		f.Add(texts["rules.yaml"], texts["prometheus.yaml"], texts["alertmanager.yml"])
+	}
+	env, err := expr.NewEnv()
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, ruleText, promText, amText []byte) {
+		set, _ := rules.Draft(env, map[string][]byte{"rules.yaml": ruleText})
+		files := map[string][]byte{"rules.yaml": ruleText, "prometheus.yaml": promText, "alertmanager.yml": amText}
+		found := lint.Check(lint.Input{Rules: set, PrometheusRules: map[string][]byte{"prometheus.yaml": promText}, Alertmanager: map[string][]byte{"alertmanager.yml": amText}})
+		for _, d := range found {
+			_, known := lint.Find(d.Code)
+			require.True(t, known, d.Code)
+			require.NotEmpty(t, d.Message)
+			require.LessOrEqual(t, d.Line, strings.Count(string(files[d.File]), "\n")+1)
+		}
+	})
+}
+
 // A large house is looked at in a moment: rules are held against one another by their names first.
 func BenchmarkCheck(b *testing.B) {
 	var text strings.Builder
