@@ -23,6 +23,8 @@ type stepQuestion struct {
 	run     incident.StepRun
 	attempt int
 	action  actions.Action
+	// late says that the step waited for an earlier step's output: what it would find could not be read for the plan.
+	late bool
 }
 
 // askStep asks the guards before one step. A step that only looks is asked for the kill switch alone.
@@ -63,8 +65,11 @@ func (e *Engine) guardSameRelease(q stepQuestion) incident.Finding {
 
 // guardUnchanged keeps S4: the step finds what the plan found. A second attempt finds its own half effect.
 func (e *Engine) guardUnchanged(ctx context.Context, q stepQuestion) incident.Finding {
-	if q.attempt > 1 {
+	switch {
+	case q.attempt > 1:
 		return pass("unchanged", "S4", "attempt %d: this step itself may have changed it", q.attempt)
+	case q.late:
+		return pass("unchanged", "S4", "it waited for an earlier step: what it finds was not known to the plan")
 	}
 	ctx, cancel := context.WithTimeout(ctx, planPatience)
 	defer cancel()

@@ -46,6 +46,9 @@ func (e *Engine) askAboutStep(ctx context.Context, inc incident.Incident, n, att
 	if err != nil {
 		return q, finding("plan", "S17", incident.Hold, "step %s: %v", q.step.Name, err), nil
 	}
+	_, _, err = base.cfg.Book.Action(q.step, nil) // as the plan saw it, before any step had run
+	var waited *plan.LateError
+	q.late = errors.As(err, &waited)
 	q.action, q.step.With = action, with
 	return q, nil, nil
 }
