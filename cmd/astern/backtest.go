@@ -25,7 +25,7 @@ import (
 type backtestFlags struct {
 	prometheus, httpConfig, bearer string
 	rule, since, until, alive      string
-	step                           time.Duration
+	step, follow                   time.Duration
 	releases, releasesFile         string
 	external                       map[string]string
 	state                          string
@@ -58,6 +58,7 @@ func backtestCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.since, "since", "90d", "where to begin: how long ago, or a time such as 2026-11-01T00:00:00Z")
 	flags.StringVar(&f.until, "until", "", "where to end, likewise; now without a word")
 	flags.DurationVar(&f.step, "step", 0, "how often alerting rules are evaluated; without a word it is found in the data")
+	flags.DurationVar(&f.follow, "follow", backtest.DefaultFollow, "how long an alert that goes on firing is followed")
 	flags.StringVar(&f.releases, "releases", "", "file that says which series tell of releases")
 	flags.StringVar(&f.releasesFile, "releases-file", "", "file with the releases: CSV or YAML with target, version, at, rolled_back, verdict, vars")
 	flags.StringToStringVar(&f.external, "external-label", nil, "label that Prometheus adds to its alerts (external_labels), NAME=VALUE")
@@ -207,7 +208,7 @@ const (
 
 // pastOf says what is read of which server. A person types its address, so that this machine's own is allowed.
 func (a *app) pastOf(l *loaded, f backtestFlags) (o backtest.Options, err error) {
-	o = backtest.Options{Step: f.step, Parallel: f.parallel, Alive: f.alive, ExternalLabels: f.external}
+	o = backtest.Options{Step: f.step, Follow: f.follow, Parallel: f.parallel, Alive: f.alive, ExternalLabels: f.external}
 	if o.Until, err = pastMoment("--until", f.until, a.now().Truncate(time.Minute), a.now().Truncate(time.Minute)); err != nil {
 		return o, err
 	}

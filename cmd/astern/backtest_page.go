@@ -92,6 +92,9 @@ func (a *app) backtestGaps(w io.Writer, d backtestDocument) {
 	if d.Early > 0 {
 		fmt.Fprintf(w, "%s fired already at the beginning and %s passed over\n", count(d.Early, "alert"), was(d.Early))
 	}
+	if d.Long > 0 {
+		fmt.Fprintf(w, "%s went on for longer than the time that an alert is followed for (--follow)\n", count(d.Long, "alert"))
+	}
 	for _, s := range d.Strays {
 		fmt.Fprintf(w, "%s of rule %s chose no target: %s\n", count(s.Count, "alert"), visible(s.Rule), visible(s.Reason))
 	}

@@ -41,6 +41,9 @@ func Read(ctx context.Context, o Options, from Sources, configurations ...*Confi
 		switch {
 		case e.From.After(o.Since) && e.From.Before(o.Until):
 			h.Episodes = append(h.Episodes, e)
+			if end, ends := h.followed(e); ends && !end.Equal(e.To) {
+				h.long++
+			}
 		case !e.From.After(o.Since) && (e.To.IsZero() || e.To.After(o.Since)):
 			h.early++
 		}
@@ -53,7 +56,7 @@ func Read(ctx context.Context, o Options, from Sources, configurations ...*Confi
 	h.begin = p.begin(coarseStep)
 	h.Releases = slices.Clone(from.Told)
 	if len(from.Mappings) > 0 {
-		found, err := p.releases(ctx, books(configurations), from.Mappings)
+		found, err := p.releases(ctx, books(configurations), from.Mappings, quiet)
 		if err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func (o openMetrics) prometheus(t testing.TB) string {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
+		t.Log("it ended: ", <-ended)
 	})
 	require.Eventually(t, func() bool {
 		resp, err := http.Get("http://" + address + "/-/ready")

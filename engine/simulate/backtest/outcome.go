@@ -121,8 +121,11 @@ func casesOf(i incident.Incident, events []incident.Event) []*Case {
 			if c == nil {
 				continue
 			}
-			if judged[f.Rule] = f.Judgement; c.due.IsZero() {
+			if c.due.IsZero() {
 				c.due = ev.At
+			}
+			if nearest, was := judged[f.Rule]; !was || missing(f.Judgement) < missing(nearest) {
+				judged[f.Rule] = f.Judgement
 			}
 			if len(shadow.Acts) > before {
 				c.act(shadow.Acts[before], f)
@@ -169,8 +172,22 @@ func (c *Case) end(i incident.Incident) {
 	}
 }
 
-// decide names what kept the rule from acting: of the last judgement the first guard, in the engine's own order, that was
-// against it.
+// missing is how far a judgement is from acting; a guard without an answer is a little farther than one that said no.
+func missing(j incident.Judgement) int {
+	n := 0
+	for _, f := range j.Findings {
+		if f.Verdict != incident.Go && f.Verdict != incident.Tell {
+			n += 2
+		}
+		if f.Unknown {
+			n++
+		}
+	}
+	return n
+}
+
+// decide names what kept the rule from acting: of the judgement that came nearest to it, the first of those, the first
+// guard, in the engine's own order, that was against it.
 func (c *Case) decide(j incident.Judgement, judged bool) {
 	switch {
 	case c.Act != nil:

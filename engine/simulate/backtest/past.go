@@ -42,12 +42,18 @@ type Options struct {
 	Alive string
 	// ExternalLabels are what Prometheus adds to its alerts on the way to Alertmanager; its own series do not carry them.
 	ExternalLabels map[string]string
+	// Follow is how long an alert that goes on firing is followed; zero is DefaultFollow. What did not make a rule act by
+	// then would be asked again each half minute of weeks.
+	Follow time.Duration
 	// Progress hears how far the reading is.
 	Progress func(what string, done, total int)
 }
 
 // DefaultAlive asks for the newest scrape.
 const DefaultAlive = "max(timestamp(up))"
+
+// DefaultFollow is longer than any `for` and far longer than a release stays suspect.
+const DefaultFollow = 6 * time.Hour
 
 // past asks one Prometheus for its past.
 type past struct {
@@ -62,6 +68,9 @@ func open(o Options) (*past, error) {
 	}
 	if o.Parallel < 1 {
 		o.Parallel = 1
+	}
+	if o.Follow <= 0 {
+		o.Follow = DefaultFollow
 	}
 	if o.Alive == "" {
 		o.Alive = DefaultAlive

@@ -124,6 +124,25 @@ func TestSilences(t *testing.T) {
 	require.Equal(t, "watchdog", r.Cases[0].Outcome, r.Cases[0].Reason)
 }
 
+// An alert that goes on for a day is followed for a while; what it comes to by then is told.
+func TestAnAlertThatGoesOn(t *testing.T) {
+	past := aDay()
+	past[`errors{service="api"}`] = "0.001x" + per("24h")
+	past[`ALERTS{alertname="Errors",alertstate="firing",service="api"}`] = "_x" + per("10h11m") + " 1x" + per("13h")
+	delete(past, `ALERTS{alertname="Errors",alertstate="firing",service="api",level="bad"}`)
+	s := serve(t, past)
+	h, r := judge(t, s.options(t, "1h", "23h"), Sources{Mappings: DefaultMappings()}, configuration(t, ruleFile))
+	require.True(t, h.Episodes[0].To.IsZero(), "it still fires at the end")
+	require.Equal(t, 1, r.Long)
+	require.Equal(t, "confirm", r.Cases[0].Outcome)
+	require.Equal(t, at("16h11m"), r.Cases[0].Ended)
+	o := s.options(t, "1h", "23h")
+	o.Follow = 13 * time.Hour
+	_, r = judge(t, o, Sources{Mappings: DefaultMappings()}, configuration(t, ruleFile))
+	require.Zero(t, r.Long)
+	require.Zero(t, r.Cases[0].Ended)
+}
+
 func TestExternalLabels(t *testing.T) {
 	s := serve(t, aDay())
 	o := s.options(t, "1h", "23h")

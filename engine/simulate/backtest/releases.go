@@ -160,7 +160,8 @@ func edgesOf(series []client.Series) []edge {
 
 // releases reads what the mappings tell of the targets of a book. Of each target the first mapping, and the one of its
 // metrics, that tells of a change is heard: two that speak of one target do not speak of the same versions.
-func (p *past) releases(ctx context.Context, books []*plan.Book, mappings []Mapping) ([]Release, error) {
+func (p *past) releases(ctx context.Context, books []*plan.Book, mappings []Mapping, quiet []Silence) ([]Release, error) {
+	begins := beginnings{p.begin(coarseStep), quiet}
 	known := map[string][]Release{}
 	for _, m := range mappings {
 		edges, err := p.edges(ctx, m)
@@ -180,7 +181,7 @@ func (p *past) releases(ctx context.Context, books []*plan.Book, mappings []Mapp
 		}
 		for target, byMetric := range told {
 			for _, metric := range slices.Sorted(maps.Keys(byMetric)) {
-				if found := m.releasesOf(target, byMetric[metric], p.begin(coarseStep)); len(found) > len(known[target]) && len(known[target]) < 2 {
+				if found := m.releasesOf(target, byMetric[metric], begins); len(found) > len(known[target]) && len(known[target]) < 2 {
 					known[target] = found
 				}
 			}
@@ -265,7 +266,7 @@ func fewer(gone bool) int {
 
 // releasesOf follows one target's versions: what came last runs; when it goes and an older one is still there, that one
 // runs again. When none is left, what ran last still counts: nothing was recorded.
-func (m Mapping) releasesOf(target string, edges []edge, begin time.Time) []Release {
+func (m Mapping) releasesOf(target string, edges []edge, begins beginnings) []Release {
 	var there []string
 	var all []Release
 	came, seen := map[string]edge{}, map[string]bool{}
@@ -284,7 +285,7 @@ func (m Mapping) releasesOf(target string, edges []edge, begin time.Time) []Rele
 		}
 		as := came[current]
 		as.At = t.At
-		all = append(all, m.release(target, as, seen[current], begin))
+		all = append(all, m.release(target, as, seen[current], len(all) == 0 && begins.at(as.At)))
 		seen[current] = true
 	}
 	return all
@@ -293,13 +294,27 @@ func (m Mapping) releasesOf(target string, edges []edge, begin time.Time) []Rele
 // slow is how long after a release was made its series may come.
 const slow = 10 * time.Minute
 
-func (m Mapping) release(target string, e edge, again bool, begin time.Time) Release {
+// beginnings are when recording began: the beginning of what was read, and each end of a silence.
+type beginnings struct {
+	begin time.Time
+	quiet []Silence
+}
+
+// at says whether a series that came then may have been there before.
+func (b beginnings) at(seconds int64) bool {
+	came := time.Unix(seconds, 0)
+	return !came.After(b.begin) || slices.ContainsFunc(b.quiet, func(s Silence) bool { return came.Sub(s.To).Abs() <= slow })
+}
+
+// release is one version that came. What there was at the beginning ran before, since when is not known unless its series
+// tells when it was made.
+func (m Mapping) release(target string, e edge, again, atBeginning bool) Release {
 	r := Release{Target: target, Release: incident.Release{Version: e.Labels[m.Version], At: time.Unix(e.At, 0).UTC(), By: m.Name}}
 	made := time.Unix(int64(e.Value), 0).UTC()
 	switch known := e.Value > 1e9 && !made.After(r.At) && !again; {
-	case !r.At.After(begin) && known:
+	case atBeginning && known:
 		r.At = made
-	case !r.At.After(begin):
+	case atBeginning:
 		r.At, r.Before = r.At.Add(-before), true
 	case known && r.At.Sub(made) <= slow:
 		r.At = made

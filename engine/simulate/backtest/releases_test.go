@@ -38,7 +38,7 @@ func TestWhichVersionRuns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, r := range (Mapping{Version: "version"}).releasesOf("api", edgesFrom(c.edges), begin) {
+			for _, r := range (Mapping{Version: "version"}).releasesOf("api", edgesFrom(c.edges), beginnings{begin: begin}) {
 				if r.Before {
 					got = append(got, r.Version)
 					require.Equal(t, begin.Add(-before), r.At)
@@ -49,6 +49,21 @@ func TestWhichVersionRuns(t *testing.T) {
 			require.Equal(t, c.want, strings.Join(got, " "))
 		})
 	}
+}
+
+// What is older than a Prometheus' retention is not known: that the series begin there is no release.
+func TestRetention(t *testing.T) {
+	past := aDay()
+	past[`up{job="shop"}`] = "_x" + per("8h") + " 1x" + per("16h")
+	past[`build_info{service="api",version="v1",instance="a"}`] = "_x" + per("8h1m") + " 1x" + per("15h")
+	past[`ALERTS{alertname="Errors",alertstate="firing",service="api",level="bad"}`] = "_x" + per("8h11m") + " 1x" + per("30m") + " stale"
+	past[`errors{service="api"}`] = "_x" + per("8h") + " 0.03x" + per("16h")
+	s := serve(t, past)
+	h, r := judge(t, s.options(t, "1h", "23h"), Sources{Mappings: DefaultMappings()}, configuration(t, ruleFile))
+	require.Equal(t, []string{"v1 true", "v2 false", "v1 false"}, releasesShown(h.Releases))
+	require.Equal(t, 1, r.Releases)
+	require.Equal(t, []Silence{{at("1h"), at("8h")}}, r.Silences)
+	require.Equal(t, "destination", r.Cases[0].Outcome)
 }
 
 // kube-state-metrics tells of Deployments: the ReplicaSets that have replicas, and when each was made.

@@ -42,6 +42,7 @@ type History struct {
 	Silences []Silence
 
 	begin     time.Time
+	long      int                 // episodes that were followed for a while only
 	early     int                 // episodes that had begun before Since
 	unwatched []Silence           // when the Watchdog was missed
 	moves     []incident.MoveBack // by people
@@ -119,14 +120,27 @@ func (h *History) schedule(w *simulate.World, o *outcome) {
 			}
 			return err
 		})
-		if !e.To.IsZero() {
-			w.At(e.To, func(ctx context.Context) error {
+		if end, ends := h.followed(e); ends {
+			w.At(end, func(ctx context.Context) error {
 				w.Alertmanager().Remove(e.Labels)
+				e.To = end
 				_, err := w.Deliver(ctx, notification(w, e, "resolved"))
 				return err
 			})
 		}
 	}
+}
+
+// followed is until when an alert is followed: to its end, or for as long as is worth while.
+func (h *History) followed(e Episode) (end time.Time, ends bool) {
+	limit := e.From.Add(h.past.Follow)
+	switch {
+	case !e.To.IsZero() && !e.To.After(limit):
+		return e.To, true
+	case limit.Before(h.Until):
+		return limit, true
+	}
+	return e.To, !e.To.IsZero()
 }
 
 // keepsAsking says whether a rule took an alert up that asks for its evidence again and again: a rule that confirms nothing

@@ -19,6 +19,8 @@ type Report struct {
 	// it began, which are passed over.
 	Episodes int `json:"episodes"`
 	Early    int `json:"early,omitempty"`
+	// Long counts those that fired for longer than they were followed.
+	Long int `json:"long,omitempty"`
 	// Releases counts the rollouts of this time; people's moves back are none.
 	Releases int `json:"releases"`
 	Targets  int `json:"targets"`
@@ -81,7 +83,7 @@ func Run(ctx context.Context, h *History, c *Configuration, only string) (*Repor
 func (o *outcome) report(only string) *Report {
 	h := o.history
 	r := &Report{
-		Since: h.Since, Until: h.Until, Step: h.Step, Episodes: len(h.Episodes), Early: h.early, Targets: len(o.config.Book.Targets()),
+		Since: h.Since, Until: h.Until, Step: h.Step, Episodes: len(h.Episodes), Early: h.early, Long: h.long, Targets: len(o.config.Book.Targets()),
 		Cases: []*Case{}, Moves: []incident.MoveBack{}, Missed: []incident.MoveBack{},
 	}
 	for _, s := range h.Silences {
