@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +19,20 @@ type File struct {
 	lines []string
 	root  *Node
 	found Diagnostics
+	// absent are keys that must be written and are not; meant are the keys that unknown ones were hinted to mean.
+	absent []absence
+	meant  []keyOf
+}
+
+// keyOf is a key of one mapping.
+type keyOf struct {
+	mapping *yaml.Node
+	key     string
+}
+
+type absence struct {
+	keyOf
+	Diagnostic
 }
 
 // maxDepth bounds how deep a file may nest.
@@ -130,8 +145,16 @@ func (f *File) uniqueKeys(y *yaml.Node) {
 // Root is the file's outermost node; absent in an empty file.
 func (f *File) Root() *Node { return f.root }
 
-// Diagnostics are all mistakes found so far, sorted.
-func (f *File) Diagnostics() Diagnostics { return f.found.Sorted() }
+// Diagnostics are all mistakes found so far, sorted. A key that was misspelt is not told to be missing as well.
+func (f *File) Diagnostics() Diagnostics {
+	all := slices.Clone(f.found)
+	for _, a := range f.absent {
+		if !slices.Contains(f.meant, a.keyOf) {
+			all = append(all, a.Diagnostic)
+		}
+	}
+	return all.Sorted()
+}
 
 func (f *File) add(d Diagnostic) {
 	d.File = f.Name

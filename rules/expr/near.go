@@ -9,12 +9,7 @@ import (
 // Near is the hint for a name that is not among the known ones: `did you mean "x"?`, or a short list of what there is,
 // or nothing when there is too much to list.
 func Near(name string, known []string) string {
-	best, distance := "", max(1, (len([]rune(name))+1)/3)+1
-	for _, k := range known {
-		if d := edits(strings.ToLower(name), strings.ToLower(k)); d < distance {
-			best, distance = k, d
-		}
-	}
+	best := nearest(name, known)
 	switch {
 	case best != "":
 		return fmt.Sprintf("did you mean %q?", best)
@@ -23,6 +18,17 @@ func Near(name string, known []string) string {
 		return "known: " + strings.Join(sorted, ", ")
 	}
 	return ""
+}
+
+// nearest is the known name that a misspelt one means; empty when none is near.
+func nearest(name string, known []string) string {
+	best, distance := "", max(1, (len([]rune(name))+1)/3)+1
+	for _, k := range known {
+		if d := edits(strings.ToLower(name), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	return best
 }
 
 // edits counts the insertions, deletions, replacements and swaps of neighbours between two names.

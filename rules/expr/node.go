@@ -57,7 +57,9 @@ func (n *Node) IsString() bool { return n.Exists() && isString(n.yaml) }
 func (n *Node) Map(known ...string) *Node {
 	for _, e := range n.Entries() {
 		if !slices.Contains(known, e.Key.yaml.Value) {
-			e.Key.Report("yaml/unknown-key", fmt.Sprintf("unknown key %q", e.Key.yaml.Value), Near(e.Key.yaml.Value, known))
+			name := e.Key.yaml.Value
+			e.Key.Report("yaml/unknown-key", fmt.Sprintf("unknown key %q", name), Near(name, known))
+			n.file.meant = append(n.file.meant, keyOf{n.yaml, nearest(name, known)})
 		}
 	}
 	return n
@@ -85,7 +87,9 @@ func (n *Node) Get(key string) *Node {
 func (n *Node) Need(key string) *Node {
 	child := n.Get(key)
 	if !child.Exists() && n.IsMap() {
-		child.Report("yaml/missing-key", fmt.Sprintf("%q is missing", key), "")
+		d := child.Diagnostic("yaml/missing-key", fmt.Sprintf("%q is missing", key), "")
+		d.File = n.file.Name
+		n.file.absent = append(n.file.absent, absence{keyOf{n.yaml, key}, d})
 	}
 	return child
 }
