@@ -2,10 +2,16 @@ package main
 
 import (
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
 
 	"astern.dev/astern/engine/simulate/prom"
 )
@@ -26,4 +32,14 @@ func past(ts *testscript.TestScript, neg bool, args []string) {
 	server := httptest.NewServer(p)
 	ts.Defer(server.Close)
 	ts.Setenv("PROMETHEUS", server.URL)
+}
+
+// What docs/backtest.md shows is what the script's command says.
+func TestTheReportInTheDocumentation(t *testing.T) {
+	script, err := txtar.ParseFile(filepath.Join("testdata", "backtest.txtar"))
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "backtest.md"))
+	require.NoError(t, err)
+	at := slices.IndexFunc(script.Files, func(f txtar.File) bool { return f.Name == "report" })
+	require.Contains(t, string(text), " config\n"+string(script.Files[at].Data)+"```\n")
 }
