@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/prometheus/common/config"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -23,6 +24,7 @@ import (
 type initFlags struct {
 	prometheus, alertmanager, astern string
 	target, environment, since       string
+	httpConfig                       string
 }
 
 func initCommand(a *app) *cobra.Command {
@@ -51,6 +53,7 @@ func initCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.astern, "astern", "http://astern:9494", "where Alertmanager will find astern")
 	flags.StringVar(&f.target, "target-label", "", "label that says what can be rolled back, such as service")
 	flags.StringVar(&f.environment, "environment-label", "", "label that says in which environment it runs; none for none")
+	flags.StringVar(&f.httpConfig, "http-config", "", "file with http_config as in Prometheus, for servers that want credentials")
 	flags.StringVar(&f.since, "since", "30d", "how far back alerts are looked for")
 	return c
 }
@@ -72,7 +75,7 @@ func (a *app) init(ctx context.Context, dir string, f initFlags) error {
 	if sources.Prometheus != nil {
 		draft.Ask(ctx, sources.Prometheus, sources.Now)
 	}
-	files, err := draft.Files(scaffold.Settings{PrometheusURL: f.prometheus, AlertmanagerURL: f.alertmanager, AsternURL: f.astern, Since: sources.Since}, rand.Text)
+	files, err := draft.Files(scaffold.Settings{PrometheusURL: f.prometheus, AlertmanagerURL: f.alertmanager, AsternURL: f.astern, Credentials: f.httpConfig != "", Since: sources.Since}, rand.Text)
 	if err != nil {
 		return err
 	}
@@ -104,10 +107,18 @@ func (a *app) sources(f initFlags) (scaffold.Sources, error) {
 		return s, usage("--astern: %s", err)
 	}
 	dial := client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
-	if s.Prometheus, err = reached[client.Prometheus]("--prometheus", f.prometheus, &client.PrometheusConnection{ServerConnection: client.ServerConnection{URL: f.prometheus}}, dial); err != nil {
+	prometheus, alertmanager := client.ServerConnection{URL: f.prometheus}, client.ServerConnection{URL: f.alertmanager}
+	if f.httpConfig != "" {
+		through, _, err := config.LoadHTTPConfigFile(f.httpConfig)
+		if err != nil {
+			return s, usage("--http-config: %s", err)
+		}
+		prometheus.HTTPConfig, alertmanager.HTTPConfig = *through, *through
+	}
+	if s.Prometheus, err = reached[client.Prometheus]("--prometheus", f.prometheus, &client.PrometheusConnection{ServerConnection: prometheus}, dial); err != nil {
 		return s, err
 	}
-	s.Alertmanager, err = reached[client.Alertmanager]("--alertmanager", f.alertmanager, &client.AlertmanagerConnection{ServerConnection: client.ServerConnection{URL: f.alertmanager}}, dial)
+	s.Alertmanager, err = reached[client.Alertmanager]("--alertmanager", f.alertmanager, &client.AlertmanagerConnection{ServerConnection: alertmanager}, dial)
 	return s, err
 }
 
@@ -144,7 +155,7 @@ func unanswered(err error) error {
 	case !errors.As(err, &from):
 		return err
 	case errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden):
-		return fail(exitNotAllowed, "it wants credentials: give an address that needs none, such as that of a port-forward", "%s; nothing was written", err)
+		return fail(exitNotAllowed, "give its credentials in a file with --http-config", "%s; nothing was written", err)
 	case errors.As(err, &refused):
 		return fail(exitUnreachable, "is that the address of "+from.Who+", with its path prefix?", "%s; nothing was written", err)
 	}

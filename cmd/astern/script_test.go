@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 			return writeWorld(env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "serve": serveInScript, "crash": crash, "deliver": deliver, "into": into, "follow": follow, "recorded": recorded, "past": past,
+			"exits": exits, "serve": serveInScript, "crash": crash, "deliver": deliver, "into": into, "follow": follow, "recorded": recorded, "guarded": guarded, "past": past,
 		},
 	})
 }

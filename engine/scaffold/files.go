@@ -21,7 +21,9 @@ type Settings struct {
 	PrometheusURL, AlertmanagerURL string
 	// AsternURL is where Alertmanager will find astern.
 	AsternURL string
-	Since     time.Duration
+	// Credentials says that the servers were asked with some, which astern.yaml then needs, too.
+	Credentials bool
+	Since       time.Duration
 }
 
 // File is one file to be written. About says in a few words what it is.

@@ -16,8 +16,15 @@ const (
 	None = "none"
 )
 
-func candidates() []string {
-	return append(append(slices.Clone(targetLabels), namespaceLabel), environmentLabels...)
+// candidates are all labels that may choose targets, further ones last.
+func candidates(further []string) []string {
+	all := append(append(slices.Clone(targetLabels), namespaceLabel), environmentLabels...)
+	for _, label := range further {
+		if !slices.Contains(all, label) {
+			all = append(all, label)
+		}
+	}
+	return all
 }
 
 // Carried is a label and how many alerts carry it.

@@ -124,7 +124,7 @@ func (f *Found) measure(ctx context.Context, s Sources) {
 			failed++
 			continue
 		}
-		query := fmt.Sprintf("count by (%s) (%s)", strings.Join(quotedLabels(append(candidates(), s.Labels...)), ", "), a.conditions[0].measured)
+		query := fmt.Sprintf("count by (%s) (%s)", strings.Join(quotedLabels(candidates(s.Labels)), ", "), a.conditions[0].measured)
 		series, err := s.Prometheus.QueryRange(ctx, client.RangeQuery{Query: query, Start: s.Now, End: s.Now, Step: time.Minute})
 		if err != nil {
 			failed++
