@@ -48,7 +48,7 @@ func prepareLine(d incident.Delivery) (line, error) {
 	if err != nil {
 		return line{}, fmt.Errorf("encode: %w", err)
 	}
-	return line{at, d.Config, string(entry), d.Body[:min(len(d.Body), maxBody)]}, nil
+	return line{at, d.Config, string(entry), pack(d.Body[:min(len(d.Body), maxBody)])}, nil
 }
 
 func (l line) insert(w *writer) error {
@@ -104,6 +104,10 @@ func scanDelivery(rows *sql.Rows) (incident.Delivery, error) {
 	if err := json.Unmarshal(entry, &d); err != nil {
 		return d, fmt.Errorf("line %d: %w", id, err)
 	}
-	d.ID, d.Body = id, body
+	text, err := unpack(body)
+	if err != nil {
+		return d, fmt.Errorf("line %d: %w", id, err)
+	}
+	d.ID, d.Body = id, text
 	return d, nil
 }

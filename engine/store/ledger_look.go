@@ -39,5 +39,8 @@ func (s *SQLite) DeliveryBody(ctx context.Context, id int64) ([]byte, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("read line %d of the ledger: %w", id, unavailable(err))
 	}
+	if body, err = unpack(body); err != nil {
+		return nil, fmt.Errorf("read the body of delivery %d: %w", id, err)
+	}
 	return body, nil
 }
