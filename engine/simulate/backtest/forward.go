@@ -58,6 +58,8 @@ func (f *forward) answer(r *http.Request) (client.Answer, error) {
 	address.RawQuery = r.URL.RawQuery
 	answer, err := f.http.Get(r.Context(), address.String(), nil)
 	switch {
+	case r.Context().Err() != nil:
+		return answer, fmt.Errorf("%s took longer to answer than a guard waits", f.root.Host)
 	case err != nil:
 		return answer, err
 	case client.Temporary(answer.Status), answer.Status/100 == 3, answer.Status == http.StatusUnauthorized, answer.Status == http.StatusForbidden:

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/prometheus/common/model"
 )
 
 // Markdown writes a difference for a pull request: the same difference always comes to the same text. What comes from
@@ -46,7 +48,7 @@ func (d *Diff) headline() string {
 
 func (d *Diff) gaps(w io.Writer) {
 	for _, s := range d.Silences {
-		fmt.Fprintf(w, "No data for %s, from %s to %s: nobody knows what fired then.\n\n", s.To.Sub(s.From).Round(time.Minute), clock(s.From), clock(s.To))
+		fmt.Fprintf(w, "No data for %s, from %s to %s: nobody knows what fired then.\n\n", model.Duration(s.To.Sub(s.From).Round(time.Minute)), clock(s.From), clock(s.To))
 	}
 }
 
