@@ -137,3 +137,17 @@ func TestTimeoutNeedsANewAlertmanager(t *testing.T) {
 		require.Equal(t, takes, (&Routing{Version: version}).takesTimeout(), version)
 	}
 }
+
+// A label that Prometheus, or the rule, adds to the alert is on none of the series: a query must not ask for it.
+func TestAddedLabelsAreNotAskedFor(t *testing.T) {
+	f := &Found{External: map[string]string{"environment": "e"}, heard: map[string][]map[string]string{"X": {{"service": "a", "environment": "e", "app": "b"}}}}
+	f.sort([]client.AlertRule{{Name: "X", Query: "sum by (app) (errors) > 1", Labels: map[string]string{"service": "a"}}}, nil)
+	require.Equal(t, "max(sum by (app) (errors))", f.Draft("service", "environment").Rules[0].Confirm[0].Text)
+	require.Equal(t, `sum by (app) (errors{app="${target.name}"})`, f.Draft("app", "environment").Rules[0].Confirm[0].Text)
+}
+
+func TestUnusableValues(t *testing.T) {
+	for value, is := range map[string]bool{"a": false, "é 😀": false, strings.Repeat("x", 1024): false, strings.Repeat("x", 1025): true, "a\nb": true, "\x00": true, "\x7f": true, "${x}": true, "$x": false} {
+		require.Equal(t, is, unusable(value), "%q", value)
+	}
+}

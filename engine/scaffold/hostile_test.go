@@ -141,3 +141,40 @@ func TestTooManyTargets(t *testing.T) {
 	require.Equal(t, []string{"50 of 250 targets: 200 are enough to begin with"}, d.LeftOut)
 	require.Equal(t, "service-000", d.Targets[0].Name)
 }
+
+// What the queries answer decides whether they stay: nothing, or several series, although there is something to measure,
+// takes them back; a server that does not answer leaves them, untried.
+func TestQueriesThatAnswerNothingAreTakenBack(t *testing.T) {
+	series := func(n int) map[string]any {
+		all := []any{}
+		for i := range n {
+			all = append(all, map[string]any{"metric": map[string]string{"n": fmt.Sprint(i)}, "value": []any{1, "1"}})
+		}
+		return map[string]any{"resultType": "vector", "result": all}
+	}
+	for _, c := range []struct {
+		answer  any
+		confirm int
+		whyNot  string
+		asked   string
+	}{
+		{series(1), 1, "", "a"},
+		{series(0), 0, "restricted to a, its expression answers with nothing: not all it measures carries the same labels", ""},
+		{series(2), 0, "restricted to a, its expression has no single answer", ""},
+		{nil, 1, "", ""},
+	} {
+		answers := map[string]any{
+			"/api/v1/rules":       map[string]any{"groups": []any{map[string]any{"name": "g", "rules": []any{map[string]any{"type": "alerting", "name": "A", "query": "errors > 1"}}}}},
+			"/api/v1/query_range": map[string]any{"resultType": "matrix", "result": []any{map[string]any{"metric": map[string]string{"service": "a"}, "values": []any{[]any{1, "1"}}}}},
+		}
+		if c.answer != nil {
+			answers["/api/v1/query"] = c.answer
+		}
+		_, d := filesOf(t, sourcesOf(t, serve(t, answers, "success"), ""), "", "")
+		require.Len(t, d.Rules, 1)
+		require.Len(t, d.Rules[0].Confirm, c.confirm)
+		require.Equal(t, c.whyNot, d.Rules[0].WhyNot)
+		require.Equal(t, c.asked, d.Rules[0].Asked)
+		require.Len(t, d.Missing, 4, "what could not be read is said: %q", d.Missing)
+	}
+}
