@@ -17,7 +17,9 @@ var defaultStart = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
 
 // test reads one test: its shape first, then what it says.
 func (l *loader) test(n, root *expr.Node, file *File) (*Test, error) {
-	n = n.In("test " + n.Get("name").Name())
+	if name := n.Get("name").Name(); name != "" {
+		n = n.In("test " + name)
+	}
 	testKeys().check(n)
 	t := &Test{Name: n.Get("name").Str(), Line: n.Line(), Start: readMoment(n.Get("start")), Armed: true, Ceiling: incident.Mode(n.Get("ceiling").OneOf(modeNames()...))}
 	if t.Start.IsZero() {
@@ -107,7 +109,11 @@ func (l *loader) prometheus(n *expr.Node, file *File, t *Test) {
 			continue
 		}
 		if err := server.Load(s.Series, s.Values); err != nil {
-			item.Get("series").Report("test/series", err.Error(), "")
+			at := item.Get("series")
+			if prom.New(prom.Options{}).Load(s.Series, "0") == nil && prom.New(prom.Options{}).Load("alone", s.Values) != nil {
+				at = item.Get("values")
+			}
+			at.Report("test/series", err.Error(), "")
 		}
 	}
 	if len(file.PrometheusRules) > 0 && n.Get("alerts").Exists() {
