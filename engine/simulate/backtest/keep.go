@@ -49,7 +49,7 @@ func (k keep) load(into any) bool {
 		return false
 	}
 	var got kept
-	if json.Unmarshal(raw, &got) != nil || len(got.Data) == 0 {
+	if json.Unmarshal(raw, &got) != nil {
 		return false
 	}
 	data := got.Data

@@ -42,6 +42,28 @@ func plain(t require.TestingT, shown string) {
 	require.NotContains(t, strings.ToLower(rest), "www.")
 }
 
+// The wording of a reason, the incident's name and where it was held are no other outcome; the time of a rollback is.
+func TestTheSameFate(t *testing.T) {
+	held := Fate{Outcome: "confirm", Reason: "0.01", Target: "api", incident: "api-1"}
+	require.True(t, held.same(Fate{Outcome: "confirm", Reason: "0.02", Target: "api-eu", incident: "api-2"}))
+	require.False(t, held.same(Fate{Outcome: "recent_change", Reason: "0.01", Target: "api"}))
+	acts := Fate{Outcome: WouldAct, Reason: "right", Target: "api", At: begin, Leaves: "v2", Reaches: "v1"}
+	for n, other := range []Fate{acts, acts, acts, acts} {
+		require.True(t, acts.same(other))
+		switch n {
+		case 0:
+			other.Target = "cart"
+		case 1:
+			other.At = begin.Add(time.Second)
+		case 2:
+			other.Leaves = "v3"
+		case 3:
+			other.Reaches = "v0"
+		}
+		require.False(t, acts.same(other), n)
+	}
+}
+
 func TestTheHeadline(t *testing.T) {
 	require.Equal(t, "No past alert changes its outcome (3 looked at)", (&Diff{Episodes: 3}).headline())
 	require.Equal(t, "1 of 3 past alerts changes its outcome", (&Diff{Episodes: 3, Changed: 1}).headline())

@@ -143,6 +143,27 @@ func TestAnAlertThatGoesOn(t *testing.T) {
 	require.Zero(t, r.Cases[0].Ended)
 }
 
+func TestEpisodes(t *testing.T) {
+	past := aDay()
+	of := `ALERTS{alertname="Errors",alertstate="firing",service="cart",n="%s"}`
+	past[strings.Replace(of, "%s", "resolves and fires again", 1)] = "_x" + per("12h") + " 1x8 stale _x3 1x8 stale"
+	past[strings.Replace(of, "%s", "one evaluation was missed", 1)] = "_x" + per("13h") + " 1x8 _x1 1x8 stale"
+	past[strings.Replace(of, "%s", "one sample", 1)] = "_x" + per("14h") + " 1 stale"
+	past[strings.Replace(of, "%s", "over the edge of a piece", 1)] = "_x" + per("17h55m") + " 1x40 stale"
+	s := serve(t, past)
+	h, err := Read(t.Context(), s.options(t, "10h20m", "23h"), Sources{}, configuration(t, ruleFile))
+	require.NoError(t, err)
+	var got []string
+	for _, e := range h.Episodes {
+		got = append(got, e.Labels["n"]+" "+e.From.Sub(begin).String()+" "+e.To.Sub(e.From).String())
+	}
+	require.Equal(t, []string{
+		"resolves and fires again 12h0m0s 2m15s", "resolves and fires again 12h3m15s 2m15s", "one evaluation was missed 13h0m0s 4m45s",
+		"one sample 14h0m0s 15s", "over the edge of a piece 17h55m0s 10m15s",
+	}, got)
+	require.Equal(t, 1, h.early, "what fired at the beginning has an unknown past")
+}
+
 func TestExternalLabels(t *testing.T) {
 	s := serve(t, aDay())
 	o := s.options(t, "1h", "23h")

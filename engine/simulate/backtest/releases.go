@@ -232,7 +232,7 @@ const blink = 5 * time.Minute
 // turns are when versions came and went, blinks apart.
 func (m Mapping) turns(edges []edge) []turn {
 	slices.SortStableFunc(edges, func(a, b edge) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(fewer(a.Gone), fewer(b.Gone)), strings.Compare(a.Labels[m.Version], b.Labels[m.Version]))
+		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Labels[m.Version], b.Labels[m.Version]))
 	})
 	series, left := map[string]int{}, map[string]int{} // by version; left is the place of its last going
 	var all []turn
@@ -254,14 +254,6 @@ func (m Mapping) turns(edges []edge) []turn {
 		}
 	}
 	return slices.DeleteFunc(all, func(t turn) bool { return t.version == "" })
-}
-
-// fewer puts what came before what went in the same moment.
-func fewer(gone bool) int {
-	if gone {
-		return 1
-	}
-	return 0
 }
 
 // releasesOf follows one target's versions: what came last runs; when it goes and an older one is still there, that one

@@ -147,8 +147,17 @@ func tellsTheStory(t *testing.T, h *History, r *Report) {
 
 func TestTheStory(t *testing.T) {
 	s := serve(t, virtual(story(t)))
-	h, r := judge(t, s.options(t, "1d", "90d"), storySources(t), tried(t, "old"))
+	before, after := tried(t, "old"), tried(t, "new")
+	h, err := Read(t.Context(), s.options(t, "1d", "90d"), storySources(t), before, after)
+	require.NoError(t, err)
+	r, err := Run(t.Context(), h, before, "")
+	require.NoError(t, err)
 	tellsTheStory(t, h, r)
+	golden(t, h, before, after)
+	same, err := Compare(t.Context(), h, before, before, "")
+	require.NoError(t, err)
+	require.Zero(t, same.Changed)
+	require.Empty(t, same.Changes)
 }
 
 // What was read is kept: a run that broke off reads only the rest, and the same again reads nothing.
@@ -192,18 +201,6 @@ func TestGoingOnWhereItWas(t *testing.T) {
 	}
 	_, again = judge(t, o, storySources(t), c)
 	require.Equal(t, r, again, "a broken file is read anew")
-}
-
-func TestWhatWouldChange(t *testing.T) {
-	s := serve(t, virtual(story(t)))
-	before, after := tried(t, "old"), tried(t, "new")
-	h, err := Read(t.Context(), s.options(t, "1d", "90d"), storySources(t), before, after)
-	require.NoError(t, err)
-	golden(t, h, before, after)
-	same, err := Compare(t.Context(), h, before, before, "")
-	require.NoError(t, err)
-	require.Zero(t, same.Changed)
-	require.Empty(t, same.Changes)
 }
 
 // golden compares the Markdown of a difference with what is kept; ASTERN_UPDATE writes it anew.
