@@ -11,7 +11,7 @@ func (l *loader) confirm(n *expr.Node, r *Rule, defined expr.Scope) {
 	c := n.Get("confirm")
 	switch {
 	case !c.Exists():
-		if r.Mode == "auto" || r.Mode == "approve" {
+		if (r.Mode == "auto" || r.Mode == "approve") && !n.Misspelt("confirm") {
 			n.Get("mode").Report("rule/confirm", fmt.Sprintf("mode %s needs `confirm`", r.Mode), "queries asked right before acting, or `confirm: {waived: the reason}`")
 		}
 	case c.IsMap():

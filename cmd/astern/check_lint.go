@@ -96,7 +96,19 @@ func (f *found) against() []string {
 // linted adds what is valid but unwise, and leaves out what comments ignore.
 func (f *found) linted(l *loaded, mistakes expr.Diagnostics) expr.Diagnostics {
 	advice := lint.Check(lint.Input{Rules: l.draft, Book: l.Book, Config: l.Config, PrometheusRules: f.prometheus, Alertmanager: f.alertmanager})
+	wrong := append(slices.Clone(mistakes), advice...)
+	advice = slices.DeleteFunc(advice, func(d expr.Diagnostic) bool { return (d.Warning || d.Code == "confirm/render") && l.misled(d, wrong) })
 	return lint.Silence(append(slices.Clone(mistakes), advice...).Sorted(), f.texts(l), f.looked(l))
+}
+
+// misled says that advice may only follow from a mistake: one in the same rule, or in what says which targets, ceilings
+// and senders there are.
+func (l *loaded) misled(advice expr.Diagnostic, mistakes expr.Diagnostics) bool {
+	return slices.ContainsFunc(mistakes, func(d expr.Diagnostic) bool {
+		_, ofTarget := l.files.Targets[d.File]
+		_, ofRule := l.files.Rules[d.File]
+		return !d.Warning && d != advice && (ofTarget || l.Config != nil && d.File == l.Config.Path || ofRule && d.Path == advice.Path)
+	})
 }
 
 // texts are all files that may hold comments.

@@ -83,7 +83,11 @@ func (l *loaded) read() (expr.Diagnostics, error) {
 	if l.Config != nil {
 		found = append(found, book.CheckConnections(l.Config.ConnectionNames())...)
 	}
-	return append(found, l.reach(draft, more)...), nil
+	reached := l.reach(draft, more)
+	if more.Err() != nil { // a target that was read by half may be the one
+		reached = slices.DeleteFunc(reached, func(d expr.Diagnostic) bool { return d.Code == "ref/no-target" })
+	}
+	return append(found, reached...), nil
 }
 
 // reach holds rules against plans. Files with mistakes have no plans to render, but names; a file that cannot be read at
@@ -109,11 +113,15 @@ func guardMistakes(set *rules.Set) expr.Diagnostics {
 	for _, r := range set.Rules() {
 		_, problems := incident.GuardsFrom(r.Guards)
 		for _, p := range problems {
-			at := r.Node().Get("guards").Get(p.Name)
-			if !at.Exists() {
-				at = r.Node().Get("guards")
+			for _, e := range r.Node().Get("guards").Entries() {
+				switch {
+				case e.Key.Name() != p.Name:
+				case slices.Contains(incident.GuardNames(), p.Name):
+					found = append(found, e.Value.Diagnostic("guard/value", p.Error(), ""))
+				default:
+					found = append(found, e.Key.Diagnostic("guard/unknown", p.Error(), expr.Near(p.Name, incident.GuardNames())))
+				}
 			}
-			found = append(found, at.Diagnostic("guard/value", p.Error(), ""))
 		}
 		for _, name := range counted {
 			if _, written := r.Guards[name]; written {

@@ -108,7 +108,13 @@ func (b *Book) readChannelParams(n *expr.Node, c Communication) {
 			}
 		}
 	}
-	if len(c.Via) > 0 {
+	if !n.Get("via").Exists() { // perhaps it is misspelt: any channel's parameters may stand here
+		for _, name := range b.registry.ChannelNames() {
+			entry, _ := b.registry.Channel(name)
+			known = append(known, fieldsOf(reflect.TypeOf(entry.New()).Elem()).names...)
+		}
+	}
+	if len(c.Via) > 0 || !n.Get("via").Exists() {
 		n.Map(known...)
 	}
 }

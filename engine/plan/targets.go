@@ -85,6 +85,9 @@ func (b *Book) classed(t *Target, n *expr.Node) {
 	t.Procedure = cmp.Or(b.procedureOf(n.Get("procedure")), c.procedure)
 	t.Vars = mergeVars(c.vars, readVars(n.Get("vars")))
 	healthy := cmp.Or(b.readHealthy(n.Get("healthy")), c.healthy)
+	if healthy == nil && (c.name == "" && n.Get("class").Exists() || n.Misspelt("class", "healthy")) {
+		return // told already
+	}
 	if healthy == nil {
 		n.Get("name").Report("target/healthy", "nothing says when the target is healthy", "write `healthy:` with queries, or `healthy: {waived: reason}`")
 		return

@@ -47,7 +47,9 @@ type defining struct {
 func (d *defining) declare(v Variable) {
 	name := v.Name.Identifier()
 	switch {
-	case name == "" || !v.Value.Exists():
+	case name == "":
+	case !v.Value.Exists():
+		d.scope.broken = append(slices.Clone(d.scope.broken), name)
 	case slices.Contains(rootNames(), name) || slices.Contains(reserved, name):
 		v.Name.Report("variable/name", fmt.Sprintf("%q has a meaning of its own", name), "take another name")
 	case d.nodes[name].Name != nil:

@@ -145,9 +145,23 @@ func (f *File) uniqueKeys(y *yaml.Node) {
 // Root is the file's outermost node; absent in an empty file.
 func (f *File) Root() *Node { return f.root }
 
-// Diagnostics are all mistakes found so far, sorted. A key that was misspelt is not told to be missing as well.
+// Diagnostics are all mistakes found so far, sorted, without what only follows from others: a key that was misspelt is
+// not told to be missing, nor is its mapping told to lack it; a value that cannot be read is not told to be too large.
 func (f *File) Diagnostics() Diagnostics {
-	all := slices.Clone(f.found)
+	var all Diagnostics
+	misspelt, unread := map[[2]int]bool{}, map[[2]int]bool{}
+	for _, m := range f.meant {
+		misspelt[[2]int{m.mapping.Line, m.mapping.Column}] = true
+	}
+	for _, d := range f.found {
+		at, form := [2]int{d.Line, d.Column}, strings.HasPrefix(d.Code, "yaml/")
+		switch {
+		case misspelt[at] && d.Code != "yaml/unknown-key" && d.Code != "yaml/duplicate-key", unread[at] && !form:
+			continue
+		}
+		unread[at] = unread[at] || form
+		all = append(all, d)
+	}
 	for _, a := range f.absent {
 		if !slices.Contains(f.meant, a.keyOf) {
 			all = append(all, a.Diagnostic)

@@ -44,7 +44,7 @@ func TestTheReaderTellsEveryMistakeWithItsPlace(t *testing.T) {
 				Good string `yaml:"good"`
 			}
 			n.Get("a").Decode(&s)
-		}, "error: unknown key \"bda\" (yaml/value)\n  ---> f.yaml:3:3\n   3 |   bda: y\n     |   ^^^"},
+		}, "error: unknown key \"bda\" (yaml/unknown-key)\n  ---> f.yaml:3:3\n   3 |   bda: y\n     |   ^^^ known: good"},
 		"too deep": {"a: " + strings.Repeat("[", 101) + strings.Repeat("]", 101) + "\n", func(*Node) {},
 			"error: nested deeper than 100 levels (yaml/depth)\n  ---> f.yaml:1:104\n   1 | a: " + strings.Repeat("[", 101) + strings.Repeat("]", 101) + "\n     | " + strings.Repeat(" ", 103) + "^"},
 		"tabs keep the caret in place": {"a: {\"x\":\t[!t 1]}\n", func(*Node) {},

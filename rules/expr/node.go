@@ -59,10 +59,17 @@ func (n *Node) Map(known ...string) *Node {
 		if !slices.Contains(known, e.Key.yaml.Value) {
 			name := e.Key.yaml.Value
 			e.Key.Report("yaml/unknown-key", fmt.Sprintf("unknown key %q", name), Near(name, known))
-			n.file.meant = append(n.file.meant, keyOf{n.yaml, nearest(name, known)})
+			if meant := nearest(name, known); meant != "" {
+				n.file.meant = append(n.file.meant, keyOf{n.yaml, meant})
+			}
 		}
 	}
 	return n
+}
+
+// Misspelt says whether Map found a key that was meant to be one of these: what it would have said is not missing.
+func (n *Node) Misspelt(keys ...string) bool {
+	return slices.ContainsFunc(n.file.meant, func(m keyOf) bool { return m.mapping == n.yaml && slices.Contains(keys, m.key) })
 }
 
 // Get is the value of a key; absent when the key is not written. Of a key that stands twice it is the first.

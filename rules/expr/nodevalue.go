@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -132,6 +133,9 @@ func (n *Node) Decode(into any) {
 			continue
 		}
 		d := n.file.at(one.Mark.Line, one.Mark.Column, n.widthAt(one.Mark.Line, one.Mark.Column), "yaml/value", decodeMessage(one.Message), "")
+		if m := notFound.FindStringSubmatch(one.Message); m != nil {
+			d.Code, d.Hint = "yaml/unknown-key", Near(m[1], yamlKeys(reflect.TypeOf(into), 4))
+		}
 		d.Path = n.path
 		n.file.add(d)
 	}
@@ -145,6 +149,25 @@ func decodeMessage(message string) string {
 		return fmt.Sprintf("unknown key %q", m[1])
 	}
 	return strings.TrimPrefix(message, "yaml: ")
+}
+
+// yamlKeys are the keys that a Go type takes, with those of what is in it, so many levels deep.
+func yamlKeys(t reflect.Type, deep int) []string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || deep == 0 {
+		return nil
+	}
+	var keys []string
+	for f := range t.NumField() {
+		field := t.Field(f)
+		if name, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); name != "" && name != "-" {
+			keys = append(keys, name)
+		}
+		keys = append(keys, yamlKeys(field.Type, deep-1)...)
+	}
+	return keys
 }
 
 // widthAt is the width of the scalar that begins at a place.

@@ -17,12 +17,19 @@ func (l *loader) expectations(n *expr.Node, names *named, t *Test) {
 	for _, item := range expect.List() {
 		t.Expect = append(t.Expect, expectation(item, names))
 	}
-	if len(t.Expect) > 0 {
+	if len(t.Expect) > 0 && !slices.ContainsFunc(expect.List(), unclear) {
 		checkReached(n, t.end())
 	}
 	if end := t.end(); end > longestTest {
 		expect.Report("test/long", fmt.Sprintf("the test is longer than a year: %s", OffsetText(end)), "")
 	}
+}
+
+// unclear says that nobody can tell when an expectation is meant: its mistake is told.
+func unclear(item *expr.Node) bool {
+	_, at := parseOffset(item.Get("at").Scalar())
+	_, until := parseOffset(item.Get("until").Scalar())
+	return item.Misspelt("at", "until") || !at && !until
 }
 
 // longestTest bounds a test: a year of virtual time.
