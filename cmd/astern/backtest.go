@@ -193,6 +193,9 @@ func configurationTried(l *loaded) *backtest.Configuration {
 	c := &backtest.Configuration{Registry: l.Registry, Rules: l.Rules, Book: l.Book, Digest: l.Digest, TeamGuards: map[string]incident.Guards{}}
 	if l.Config != nil {
 		c.Guards = l.Config.Guards
+		if len(l.Config.Senders) > 0 {
+			c.Sender = l.Config.Senders[0].Name
+		}
 		for _, t := range l.Config.Teams {
 			c.TeamGuards[t.Name] = t.Guards
 		}

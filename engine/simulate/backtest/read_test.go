@@ -173,6 +173,20 @@ func TestExternalLabels(t *testing.T) {
 	require.Equal(t, map[string]string{"alertname": "Errors", "service": "api", "level": "bad", "cluster": "eu"}, h.Episodes[0].Labels, "an alert's own label wins")
 }
 
+// Alerts pass for those of the configured sender; a rule may ask for it.
+func TestTheSender(t *testing.T) {
+	s := serve(t, aDay())
+	c := configuration(t, strings.Replace(ruleFile, `== "Errors"`, `== "Errors" && alert.source == "eu"`, 1))
+	h, err := Read(t.Context(), s.options(t, "1h", "23h"), Sources{Mappings: DefaultMappings()}, c)
+	require.NoError(t, err)
+	for sender, matched := range map[string]int{"": 0, "eu": 1} {
+		c.Sender = sender
+		r, err := Run(t.Context(), h, c, "")
+		require.NoError(t, err)
+		require.Equal(t, matched, r.Rules[0].Score.WouldAct, sender)
+	}
+}
+
 // Only the alerts that a rule can match are asked for, where the rules say which.
 func TestWhichAlertsAreAskedFor(t *testing.T) {
 	s := serve(t, aDay())

@@ -24,12 +24,18 @@ type Configuration struct {
 	// Guards are the installation's, TeamGuards each team's.
 	Guards     incident.Guards
 	TeamGuards map[string]incident.Guards
-	Digest     string
+	// Sender is whose alerts they pass for: `alert.source`. Empty is "alertmanager".
+	Sender string
+	Digest string
 }
 
 // settings let every rule only watch: nothing is led, so that nothing that would have been done changes what follows.
 func (c *Configuration) settings() engine.Settings {
-	return engine.Settings{DefaultMode: incident.Observe, Guards: c.Guards, TeamGuards: c.TeamGuards}
+	s := engine.Settings{DefaultMode: incident.Observe, Guards: c.Guards, TeamGuards: c.TeamGuards}
+	if c.Sender != "" {
+		s.SenderConnections = map[string]string{c.Sender: ""}
+	}
+	return s
 }
 
 // History is the past as it is let happen once more.
