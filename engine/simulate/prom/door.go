@@ -32,7 +32,7 @@ type answer struct {
 
 type data struct {
 	ResultType parser.ValueType `json:"resultType"`
-	Result     parser.Value     `json:"result"`
+	Result     json.RawMessage  `json:"result"`
 }
 
 // refusal is an answer that is no result.
@@ -155,7 +155,12 @@ func execute(ctx context.Context, q promql.Query, err error, what asked) (answer
 	if value.cut {
 		warnings = warnings.Add(errors.New("results truncated due to limit"))
 	}
-	said := answer{Status: "success", Data: &data{result.Value.Type(), value.Value}}
+	// Written out before the query is closed: closing gives its points back to a pool that all engines of the program share.
+	written, err := json.Marshal(value.Value)
+	if err != nil {
+		return answer{}, refusalOf(err)
+	}
+	said := answer{Status: "success", Data: &data{result.Value.Type(), written}}
 	said.Warnings, said.Infos = warnings.AsStrings(what.query, 0, 0)
 	slices.Sort(said.Warnings) // they come out of a map
 	slices.Sort(said.Infos)
