@@ -50,6 +50,7 @@ connections:
 modes: {default: auto}
 guards:
   cooldown: "off"
+  flapping: "off"
   mass_event: "off"
   settle: "off"
   watchdog: "off"

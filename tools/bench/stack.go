@@ -131,7 +131,7 @@ func configure(registry *actions.Registry, targets int) (*engine.Configuration, 
 	if err := found.Err(); err != nil {
 		return nil, err
 	}
-	guards, problems := incident.GuardsFrom(map[string]any{"mass_event": "off", "settle": "off", "watchdog": "off", "recent_change": "off"})
+	guards, problems := incident.GuardsFrom(map[string]any{"mass_event": "off", "settle": "off", "watchdog": "off", "recent_change": "off", "flapping": "off"})
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
