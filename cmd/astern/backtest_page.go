@@ -76,10 +76,18 @@ func (a *app) backtestPage(w io.Writer, d backtestDocument) {
 	fmt.Fprintf(w, "%s and %s of %s, %s to %s\n", count(d.Episodes, "alert episode"), count(d.Releases, "release"), count(d.Targets, "target"),
 		stamp(d.Since), stamp(d.Until))
 	a.backtestGaps(w, d)
+	var idle []string
 	for _, r := range d.Rules {
+		if r.Matched == 0 {
+			idle = append(idle, r.Rule)
+			continue
+		}
 		a.backtestRule(w, r)
 	}
 	fmt.Fprintln(w)
+	if len(idle) > 0 {
+		fmt.Fprintf(w, "unmatched   %s: %s\n", count(len(idle), "rule"), firstOf(idle))
+	}
 	a.backtestPeople(w, d)
 	a.backtestActs(w, d)
 }
@@ -99,13 +107,18 @@ func (a *app) backtestGaps(w io.Writer, d backtestDocument) {
 		fmt.Fprintf(w, "%s of rule %s chose no target: %s\n", count(s.Count, "alert"), visible(s.Rule), visible(s.Reason))
 	}
 	if n := len(d.Untold); n > 0 {
-		named := d.Untold[:min(n, 5)]
-		rest := ""
-		if n > len(named) {
-			rest = fmt.Sprintf(" and %d more", n-len(named))
-		}
-		fmt.Fprintf(w, "no release is known of %s: %s%s; --releases and --releases-file tell them\n", count(n, "target"), visible(strings.Join(named, ", ")), rest)
+		fmt.Fprintf(w, "no release is known of %s: %s; --releases and --releases-file tell them\n", count(n, "target"), firstOf(d.Untold))
 	}
+}
+
+// firstOf names a few of many.
+func firstOf(names []string) string {
+	shown := names[:min(len(names), 5)]
+	rest := ""
+	if more := len(names) - len(shown); more > 0 {
+		rest = fmt.Sprintf(" and %d more", more)
+	}
+	return visible(strings.Join(shown, ", ")) + rest
 }
 
 func was(n int) string {
