@@ -61,7 +61,7 @@ func backtestCommand(a *app) *cobra.Command {
 	flags.DurationVar(&f.follow, "follow", backtest.DefaultFollow, "how long an alert that goes on firing is followed")
 	flags.StringVar(&f.releases, "releases", "", "file that says which series tell of releases")
 	flags.StringVar(&f.releasesFile, "releases-file", "", "file with the releases: CSV or YAML with target, version, at, rolled_back, verdict, vars")
-	flags.StringToStringVar(&f.external, "external-label", nil, "label that Prometheus adds to its alerts (external_labels), NAME=VALUE")
+	flags.StringToStringVar(&f.external, "external-label", nil, "label that Prometheus adds to its alerts (external_labels), `NAME=VALUE`")
 	flags.StringVar(&f.alive, "alive", backtest.DefaultAlive, "query for the time of the newest sample, by which gaps are found")
 	flags.StringVar(&f.state, "state", "", "folder that keeps what was read; without a word in the user's cache")
 	flags.BoolVar(&f.fresh, "fresh", false, "keep nothing and use nothing that was kept")
