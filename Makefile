@@ -62,7 +62,7 @@ bench: ## Measure, and print lines "ratio NAME VALUE"
 	@go test -run '^$$' -bench . -benchtime 1x -timeout 20m ./engine/... | grep -E "^(ratio|p50|p99|Benchmark|ok|FAIL|panic|---)"
 
 neighbours: ## Find or make Prometheus, Alertmanager and HAProxy
-	@go run ./tools/neighbours/get prometheus alertmanager haproxy > /dev/null
+	@go run ./tools/neighbours/get prometheus promtool alertmanager haproxy > /dev/null
 
 clean: ## Remove what was built here (the neighbours stay in the cache)
 	rm -rf $(BIN)
