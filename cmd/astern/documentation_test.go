@@ -27,7 +27,25 @@ func TestExamplesAndDocumentationAreChecked(t *testing.T) {
 		check(t, binary, demo(t, config.Addresses{ProxyURL: "http://127.0.0.1:9000"}))
 	})
 	for _, b := range blocks(t) {
-		t.Run(fmt.Sprintf("%s:%d", b.file, b.line), func(t *testing.T) { check(t, binary, b.among(t, honeylink)) })
+		t.Run(fmt.Sprintf("%s:%d", b.file, b.line), func(t *testing.T) {
+			dir := b.among(t, honeylink)
+			check(t, binary, dir)
+			if b.isTest() {
+				printed, err := run(t, binary, "test", filepath.Join(dir, "block_test.yaml"))
+				require.NoError(t, err, printed)
+			}
+		})
+	}
+}
+
+// A block of rule tests is run: one that expects too much fails.
+func TestATestInABlockIsRun(t *testing.T) {
+	binary, honeylink := build(t), filepath.Join(root(t), "examples", "honeylink")
+	for expect, passes := range map[string]bool{"no_incident: true": true, "incidents: 1": false} {
+		b := block{text: "config_file: astern.yaml\ntests:\n  - {name: quiet, expect: [{at: 1m, " + expect + "}]}\n"}
+		require.True(t, b.isTest())
+		printed, err := run(t, binary, "test", filepath.Join(b.among(t, honeylink), "block_test.yaml"))
+		require.Equal(t, passes, err == nil, printed)
 	}
 }
 
@@ -44,8 +62,10 @@ func check(t *testing.T, binary, dir string) {
 	require.NoError(t, err, printed)
 }
 
-func checked(t *testing.T, binary, dir string) (string, error) {
-	cmd := exec.CommandContext(t.Context(), binary, "check", dir)
+func checked(t *testing.T, binary, dir string) (string, error) { return run(t, binary, "check", dir) }
+
+func run(t *testing.T, binary string, args ...string) (string, error) {
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Dir = t.TempDir()
 	printed, err := cmd.CombinedOutput()
 	return string(printed), err
@@ -90,7 +110,7 @@ func blocks(t *testing.T) []block {
 // among copies HoneyLink's files and puts the block in the place of the file of its kind.
 func (b block) among(t *testing.T, honeylink string) string {
 	dir := t.TempDir()
-	for _, name := range []string{"astern.yaml", "rules.yaml", "targets.yaml", "procedures.yaml", "communications.yaml"} {
+	for _, name := range []string{"astern.yaml", "rules.yaml", "targets.yaml", "procedures.yaml", "communications.yaml", "prometheus-rules.yaml"} {
 		text, err := os.ReadFile(filepath.Join(honeylink, name))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
@@ -98,6 +118,16 @@ func (b block) among(t *testing.T, honeylink string) string {
 	name, text := b.place(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	return dir
+}
+
+// isTest says that the block is a file of rule tests.
+func (b block) isTest() bool {
+	for _, key := range []string{"config_file:", "rule_files:", "tests:"} {
+		if strings.HasPrefix(strings.TrimSpace(b.text), key) {
+			return true
+		}
+	}
+	return false
 }
 
 // place tells by its first key what a block is. A single step or communication is put into a whole file.
@@ -113,6 +143,8 @@ func (b block) place(t *testing.T) (file, text string) {
 		return "communications.yaml", b.text
 	case strings.HasPrefix(first, "storage:"):
 		return "astern.yaml", b.text
+	case b.isTest():
+		return "block_test.yaml", b.text
 	case strings.HasPrefix(first, "- name:"):
 		return "procedures.yaml", "procedures:\n  - name: blue_green\n    steps:\n" + indent(b.text, "      ")
 	case strings.HasPrefix(first, "to:"):
