@@ -145,6 +145,15 @@ var wishes = map[string]object{
 		key{name: "verdict", shape: word{"unknown", "good", "bad", "denied"}, says: "what is known of it from then on", need: true}),
 }
 
+// wishesSay are the sentences of those lists.
+var wishesSay = map[string]string{
+	"approvals": "who says yes to a plan", "rejects": "who says no to a plan", "aborts": "who ends an incident before its next step",
+	"settles": "who says what became of a step in doubt", "rollbacks": "who asks for a rollback", "holds": "who holds a target, or lifts the hold",
+	"stops": "who stops automation", "resumes": "who lets it go on", "waivers": "who waives the day that a changed rule only suggests",
+	"marks": "who says whether a rule was right", "mass_releases": "who lets incidents of a mass event go on", "arms": "who arms the installation",
+	"disarms": "who disarms it", "verdicts": "who judges a release",
+}
+
 func wishNames() []string { return slices.Sorted(maps.Keys(wishes)) }
 
 // verdicts and kinds are what a decision may be: a judgement's verdict, or what the ledger says of an alert.
@@ -223,7 +232,7 @@ func testKeys() object {
 		lists("expect", "what must be so", expectationKeys()).needed(),
 	}
 	for _, name := range wishNames() {
-		o = append(o, lists(name, "what people do", wishes[name]))
+		o = append(o, lists(name, wishesSay[name], wishes[name]))
 	}
 	return o
 }
