@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -21,6 +22,9 @@ func FuzzRules(f *testing.F) {
 			f.Add(file.Data)
 		}
 	}
+	policy, err := os.ReadFile("../examples/honeylink/rules.yaml")
+	require.NoError(f, err)
+	f.Add(policy)
 	f.Add([]byte(matchRules))
 	f.Add([]byte(actingRules))
 	env := newEnv(f)

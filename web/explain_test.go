@@ -124,6 +124,35 @@ func TestPayloadsThatPeopleHaveAtHand(t *testing.T) {
 	}
 }
 
+// Whatever people hand in to be explained: alerts with labels, or a mistake in words.
+func FuzzPayload(f *testing.F) {
+	for _, body := range payloads(f) {
+		f.Add(body)
+	}
+	for _, body := range []string{
+		`{"status":{"state":"suppressed"},"labels":{"a":"b"},"startsAt":"2026-11-23T11:00:00Z"}`, `[{"state":"pending","activeAt":"2026-11-23T11:00:00Z","labels":{"a":"b"}}]`,
+		`{"labels":{"a":"b\u001b"},"endsAt":"0001-01-01T00:00:00Z"}`, `{"alerts":[]}`, `[{}]`, `{"status":7,"labels":{"a":""}}`, `null`, ` [null]`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		all, left, err := Pick(body, nil, receipt)
+		if err != nil {
+			require.Less(t, len(err.Error()), 1000)
+			require.Empty(t, all)
+			return
+		}
+		require.NotEmpty(t, all)
+		require.GreaterOrEqual(t, left, 0)
+		for _, d := range all {
+			require.NotEmpty(t, d.Alert.Labels)
+			require.Contains(t, []string{"firing", "resolved"}, d.Alert.Status)
+			_, err := json.Marshal(d.Alert)
+			require.NoError(t, err)
+		}
+	})
+}
+
 func TestEveryRecordedPayloadCanBeExplained(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "payloads", "*", "*.json"))
 	require.NoError(t, err)

@@ -96,7 +96,10 @@ func (s *scan) block(value string) {
 			ends = len(want[i:]) - len([]rune(strings.TrimLeft(string(want[i:]), "\n")))
 		}
 		for range min(ends, len(want)-i) {
-			s.places = append(s.places, [2]int{s.line - 1, max(len(text), indent)})
+			if s.lost = !unicode.IsSpace(want[i]); s.lost {
+				return
+			}
+			s.places = append(s.places, [2]int{s.line - 1, len(text)})
 			i++
 		}
 		for s.line < len(s.lines) && len(s.text()) <= indent {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
+	yaml "go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
 )
 
@@ -71,5 +73,42 @@ func FuzzExpr(f *testing.F) {
 			}
 		}
 		require.NotPanics(t, func() { _ = file.Diagnostics().String() })
+	})
+}
+
+// In any YAML: the place of each character is in the file, and unless it is lost (the beginning of the value then) the
+// same character stands there.
+func FuzzPlace(f *testing.F) {
+	for _, words := range [][]string{{"a'b", "é.=", "x"}, {"\"", "\\"}} {
+		for _, style := range []string{"plain", "single", "double", "block", "folded"} {
+			f.Add(write(words, style))
+		}
+	}
+	for _, text := range []string{"k: |2\n    a\n   b\n\n  c\n", "k: >-\n\n  a\n   b\n\n\n  c\n", "k: \"a \\\n   b\\x41\\u00e9\"\n", "\uFEFFk: |+ # c\r\n  a\r\n\r\n", "- >1\n  \n  a\n", "- |\n\ta", "k: >\n  \n", "- |1\n \ta\n"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		file, found := ParseFile("f.yaml", []byte(text))
+		if found.Err() != nil || file.root.yaml == nil {
+			return
+		}
+		walk(file.root.yaml, func(y *yaml.Node) {
+			n := &Node{file: file, yaml: y}
+			value := []rune(y.Value)
+			if y.Kind != yaml.ScalarNode || len(value) == 0 || len(value) > 1000 {
+				return
+			}
+			for i := range len(value) + 2 {
+				line, column := n.place(i)
+				require.True(t, line >= 1 && line <= len(file.lines) && column >= 1, "%d:%d", line, column)
+				at := []rune(file.line(line))
+				require.LessOrEqual(t, column, len(at)+2)
+				if i >= len(value) || line == y.Line && column == y.Column || unicode.IsSpace(value[i]) || column <= len(at) && at[column-1] == '\\' {
+					continue
+				}
+				require.LessOrEqual(t, column, len(at))
+				require.Equal(t, string(value[i]), string(at[column-1]), "character %d of %q", i, y.Value)
+			}
+		})
 	})
 }

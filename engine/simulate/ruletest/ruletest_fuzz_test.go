@@ -28,6 +28,14 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	}
+	names, err = filepath.Glob("../../../examples/honeylink/*_test.yaml")
+	require.NoError(f, err)
+	require.NotEmpty(f, names)
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(string(text))
+	}
 	world := map[string][]byte{}
 	for _, name := range []string{"rules.yaml", "targets.yaml", "procedures.yaml", "communications.yaml"} {
 		world[name], err = os.ReadFile(filepath.Join("testdata/world", name))
