@@ -69,6 +69,35 @@ func TestTheFirstIntentIsAskedForWithItsGuards(t *testing.T) {
 	}
 }
 
+// What comes in force while the world is asked about the first step holds: the judgement was made under something else.
+func TestTheFirstIntentStandsOnTheGroundOfItsJudgement(t *testing.T) {
+	for name, say := range map[string]func(r *rig){
+		"a reload": func(r *rig) {
+			r.files.rules = replace(r.files.rules, `when: alert.labels.alertname == "Hole"
+        mode: auto`, `when: alert.labels.alertname == "Hole"
+        mode: suggest`)
+			require.NoError(r.t, r.engine.Reload(r.t.Context(), r.configuration(r.files)))
+		},
+		"disarm": func(r *rig) { require.NoError(r.t, r.engine.Disarm(r.t.Context(), sre, "enough")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			judged, said := false, false
+			r, _ := heard(t, func(*rig) { judged = true })
+			r.world.onAlerts = func() { // a silence is looked for before the first changing step
+				if judged && !said {
+					said = true
+					say(r)
+				}
+			}
+			r.fire("Hole", "api")
+			r.advance(30 * time.Second)
+			require.True(t, said)
+			require.Empty(t, r.world.did())
+			require.Equal(t, incident.Pending, r.incident("api").Phase, "it is judged again, and may no longer act")
+		})
+	}
+}
+
 // A slot that a rival holds is no reason to lose the judgement.
 func TestARefusedClaimLeavesTheJudgement(t *testing.T) {
 	r, _ := heard(t, nil)

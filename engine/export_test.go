@@ -38,6 +38,13 @@ func (e *Engine) Impatient() { e.grace = 0 }
 // Remember lets the index learn a state, as a late reader of the store does.
 func (e *Engine) Remember(i incident.Incident) { e.index.learn(i) }
 
+// RememberedShadows counts the incidents whose shadows are kept in memory.
+func (e *Engine) RememberedShadows() int {
+	e.shadows.mu.Lock()
+	defer e.shadows.mu.Unlock()
+	return len(e.shadows.cases)
+}
+
 // RememberedEpisodes counts the open episodes that are kept in memory.
 func (e *Engine) RememberedEpisodes() int {
 	e.index.mu.RLock()

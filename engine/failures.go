@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -40,6 +41,14 @@ func (f *failures) take() map[string]incident.RuleFailure {
 	return all
 }
 
+// giveBack takes in again what could not be stored; what was seen since is newer.
+func (f *failures) giveBack(all map[string]incident.RuleFailure) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.Copy(all, f.seen)
+	f.seen = all
+}
+
 // failureStands is how long a stored failure of the same content speaks for further ones.
 const failureStands = 24 * time.Hour
 
@@ -62,5 +71,8 @@ func (e *Engine) keepFailures(ctx context.Context) error {
 		}
 		return facts(byAstern, f), nil
 	})
+	if r.err != nil {
+		e.failures.giveBack(seen)
+	}
 	return r.err
 }

@@ -36,7 +36,7 @@ func (e *Engine) flapsOn(r *rules.Rule, t *plan.Target) (lowered, bool) {
 
 // noteFlapping counts how often the rule came before it is judged. When it flaps, that is written down, and the incident
 // is judged anew under the lower mode.
-func (e *Engine) noteFlapping(ctx context.Context, inc incident.Incident, c incident.Judge) (noted bool, err error) {
+func (e *Engine) noteFlapping(ctx context.Context, inc incident.Incident, c incident.Judge) (bool, error) {
 	cfg := e.config.Load()
 	t, known := cfg.Book.Target(inc.Target)
 	r, found := cfg.Rules.Rule(c.Rule)
@@ -52,6 +52,7 @@ func (e *Engine) noteFlapping(ctx context.Context, inc incident.Incident, c inci
 	if err != nil {
 		return false, err
 	}
+	noted := false
 	rec := e.targets.record(ctx, targetStream(inc.Target), func(h incident.TargetHistory) (draft, error) {
 		times := incident.Comings(c.Rule, latest(since, h.Flapping[c.Rule].ResetAt), past...)
 		if noted = times >= limit.Value.Count; !noted {
@@ -59,7 +60,7 @@ func (e *Engine) noteFlapping(ctx context.Context, inc incident.Incident, c inci
 		}
 		return facts(byAstern, incident.Flapped{Rule: c.Rule, Times: times, Within: limit.Value.Within}), nil
 	})
-	if rec.err != nil || !noted {
+	if rec.err != nil || !noted { // after an error the draft may still be asked
 		return false, rec.err
 	}
 	return true, e.reconfigureOpen(ctx)

@@ -67,6 +67,7 @@ func (e *Engine) ReconcileAtStart(ctx context.Context) { e.reconcileAll(ctx, tru
 // ReconcileTick says whether nothing was to be done: then nothing is to be done before the next delivery.
 func (e *Engine) ReconcileTick(ctx context.Context) (idle bool) {
 	e.watchClock()
+	e.shadows.prune(e.now().Add(-incident.ScoreWindow))
 	e.reconcileAll(ctx, false)
 	if err := e.reconfigureOpen(ctx); err != nil && ctx.Err() == nil {
 		e.log.Warn("open incidents could not be told what holds now", logError(err))

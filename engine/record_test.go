@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -295,4 +296,45 @@ func TestARuleThatCannotBeEvaluatedIsNotReady(t *testing.T) {
 	r.files.rules = replace(r.files.rules, broken, `when: alert.labels.alertname == "Observes"`)
 	r.restart()
 	require.Empty(t, r.ruleStatus("Observes").Error, "another content has its own record")
+}
+
+// failing is a store that takes nothing for one history while it is told so.
+type failing struct {
+	engine.Store
+	stream string
+}
+
+func (f *failing) Append(ctx context.Context, a incident.Append) (incident.Appended, error) {
+	if a.Stream == f.stream {
+		return incident.Appended{}, incident.ErrUnavailable
+	}
+	return f.Store.Append(ctx, a)
+}
+
+func TestAFailureThatCannotBeStoredIsNotForgotten(t *testing.T) {
+	var disk *failing
+	r := newRig(t, func(r *rig) {
+		r.files.rules = replace(r.files.rules, `alert.labels.alertname == "Observes"`, `alert.labels.alertname == "Observes" && int(alert.labels.n) > 1`)
+		r.opts = func(o *engine.Options) { disk = &failing{Store: o.Store}; o.Store = disk }
+	}).ready()
+	l := labels("Observes", "api")
+	l["n"] = "many"
+	disk.stream = "installation"
+	r.deliver(notification("firing", l, r.now()))
+	require.Empty(t, r.ruleStatus("Observes").Error, "what is known is shown all the same")
+	disk.stream = ""
+	require.NotEmpty(t, r.ruleStatus("Observes").Error)
+}
+
+// Nobody may ever ask for a score: what none asks for any more is forgotten all the same.
+func TestOldShadowsAreForgottenUnasked(t *testing.T) {
+	r := newRig(t).ready()
+	r.episode("Observes")
+	require.Equal(t, 1, r.engine.RememberedShadows())
+	r.engine.ReconcileTick(t.Context())
+	require.Equal(t, 1, r.engine.RememberedShadows())
+	r.barks = false
+	r.advance(31 * 24 * time.Hour)
+	r.engine.ReconcileTick(t.Context())
+	require.Zero(t, r.engine.RememberedShadows())
 }

@@ -77,7 +77,10 @@ func (e *Engine) ceilingEnded(ctx context.Context, inc incident.Incident, c inci
 		}
 		return facts(byAstern, f), nil
 	})
-	return told, r.err
+	if r.err != nil { // the draft may still be asked
+		return false, r.err
+	}
+	return told, nil
 }
 
 // WaiveRule lets a changed rule act at once. It is a named person's word for the content in force, and for no other.

@@ -13,8 +13,8 @@ import (
 
 // Rules are all rules in the order of the files, with what the last days say of them.
 func (e *Engine) Rules(ctx context.Context) (RuleReport, error) {
-	if err := e.keepFailures(ctx); err != nil {
-		return RuleReport{}, err
+	if err := e.keepFailures(ctx); err != nil { // a full disk must not hide what is known
+		e.log.Warn("which rules could not be evaluated could not be stored", logError(err))
 	}
 	all, err := e.scores(ctx)
 	if err != nil {

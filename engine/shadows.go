@@ -75,6 +75,13 @@ func (s *shadows) put(id string, c incident.Shadow) {
 	}
 }
 
+// prune forgets what no score asks for any more: it must not take that somebody asks for one.
+func (s *shadows) prune(before time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.cases, func(_ string, c incident.Shadow) bool { return c.At.Before(before) })
+}
+
 // moved notes that a target's history changed.
 func (s *shadows) moved() {
 	s.mu.Lock()

@@ -68,18 +68,8 @@ func (t TargetHistory) withFlapping(rule string, state FlappingState) TargetHist
 // Comings counts how often a rule's alerts came on a target since a time: alerts that fire side by side are one coming,
 // however many they are; one that begins when all before it had ended is another.
 func Comings(rule string, since time.Time, incidents ...Incident) int {
-	type span struct{ from, to time.Time }
-	var spans []span
-	for _, i := range incidents {
-		for _, ep := range i.Episodes {
-			if slices.Contains(ep.Rules, rule) {
-				spans = append(spans, span{ep.StartsAt, ep.EndedAt})
-			}
-		}
-	}
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(a.from.Compare(b.from), a.to.Compare(b.to)) })
 	comings, open, end := 0, false, time.Time{}
-	for _, s := range spans {
+	for _, s := range spansOf(rule, incidents) {
 		began := !open && s.from.After(end)
 		if began && !s.from.Before(since) {
 			comings++
@@ -90,4 +80,32 @@ func Comings(rule string, since time.Time, incidents ...Incident) int {
 		}
 	}
 	return comings
+}
+
+type span struct {
+	alert    string
+	from, to time.Time
+}
+
+// spansOf are the times in which a rule's alerts fired, by their start. An alert that begins again had ended, also when
+// nobody told: its `resolved` may be lost, or not sent at all.
+func spansOf(rule string, incidents []Incident) []span {
+	var spans []span
+	for _, i := range incidents {
+		for alert, ep := range i.Episodes {
+			if slices.Contains(ep.Rules, rule) {
+				spans = append(spans, span{alert, ep.StartsAt, ep.EndedAt})
+			}
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(a.from.Compare(b.from), a.to.Compare(b.to)) })
+	again := map[string]time.Time{}
+	for n := len(spans) - 1; n >= 0; n-- {
+		s := &spans[n]
+		if next, begins := again[s.alert]; begins && s.to.IsZero() && next.After(s.from) {
+			s.to = next.Add(-1)
+		}
+		again[s.alert] = s.from
+	}
+	return spans
 }

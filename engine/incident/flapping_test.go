@@ -1,6 +1,7 @@
 package incident_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -28,17 +29,27 @@ func TestComings(t *testing.T) {
 		"another rule's do not count":   {[]span{{at(10), at(11), "r"}, {at(13), at(14), "other"}}, 1},
 		"what came before the time":     {[]span{{at(1), at(2), "r"}, {at(4), at(20), "r"}, {at(22), open, "r"}}, 1},
 		"one that ends as another does": {[]span{{at(10), at(12), "r"}, {at(12), at(13), "r"}}, 1},
+		"ends that nobody told":         {[]span{{at(10), open, "r"}, {at(13), open, "r"}, {at(16), open, "r"}}, 3},
+		"ends told late":                {[]span{{at(10), open, "r"}, {at(13), at(14), "r"}, {at(16), open, "r"}}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var all []incident.Incident
 			for n, s := range c.spans {
 				all = append(all, incident.Incident{Episodes: map[string]*incident.Episode{
-					string(rune('a' + n)): {Rules: []string{s.rule}, StartsAt: s.from, EndedAt: s.to},
+					alertOf(name, n): {Rules: []string{s.rule}, StartsAt: s.from, EndedAt: s.to},
 				}})
 			}
 			require.Equal(t, c.want, incident.Comings("r", at(5), all...))
 		})
 	}
+}
+
+// alertOf is the same alert again where nobody tells its end, else one after another.
+func alertOf(name string, n int) string {
+	if strings.HasPrefix(name, "ends") {
+		return "same"
+	}
+	return string(rune('a' + n))
 }
 
 func TestFlappingEndsByItselfOrByAPerson(t *testing.T) {

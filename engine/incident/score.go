@@ -104,11 +104,17 @@ type Score struct {
 }
 
 // Rate is the score of would-acts, pooled.
-func Rate(acts []WouldAct, moves []MoveBack) Score {
+func Rate(acts []WouldAct, moves []MoveBack) Score { return rate(acts, movesByTarget(moves)) }
+
+func movesByTarget(moves []MoveBack) map[string][]MoveBack {
 	byTarget := map[string][]MoveBack{}
 	for _, m := range moves {
 		byTarget[m.Target] = append(byTarget[m.Target], m)
 	}
+	return byTarget
+}
+
+func rate(acts []WouldAct, byTarget map[string][]MoveBack) Score {
 	s := Score{WouldAct: len(acts)}
 	for _, a := range acts {
 		switch LabelOf(a, byTarget[a.Target]) {
@@ -128,9 +134,10 @@ func RateRules(acts []WouldAct, moves []MoveBack) map[string]Score {
 	for _, a := range acts {
 		byRule[a.Rule] = append(byRule[a.Rule], a)
 	}
+	byTarget := movesByTarget(moves)
 	scores := make(map[string]Score, len(byRule))
 	for rule, of := range byRule {
-		scores[rule] = Rate(of, moves)
+		scores[rule] = rate(of, byTarget)
 	}
 	return scores
 }
@@ -142,9 +149,10 @@ func Missed(acts []WouldAct, moves []MoveBack) []MoveBack {
 		byTarget[a.Target] = append(byTarget[a.Target], a)
 	}
 	var missed []MoveBack
+	known := map[string][]MoveBack{}
 	for _, m := range moves {
-		if !anyAnswered(byTarget[m.Target], m) && !told(missed, m) {
-			missed = append(missed, m)
+		if !anyAnswered(byTarget[m.Target], m) && !told(known[m.Target], m) {
+			missed, known[m.Target] = append(missed, m), append(known[m.Target], m)
 		}
 	}
 	return missed
@@ -161,7 +169,7 @@ func anyAnswered(acts []WouldAct, m MoveBack) bool {
 
 func told(known []MoveBack, m MoveBack) bool {
 	for _, k := range known {
-		if k.Target == m.Target && k.From == m.From && k.To == m.To && m.At.Sub(k.At).Abs() <= RightWithin {
+		if k.From == m.From && k.To == m.To && m.At.Sub(k.At).Abs() <= RightWithin {
 			return true
 		}
 	}
