@@ -17,7 +17,7 @@ type slip struct{ name, cel, code, hint string }
 var slips = []slip{
 	{"name", `⟪alrt⟫.labels.alertname == "A" && true`, "cel/undeclared", `did you mean "alert"?`},
 	{"name behind others", `alert.labels.alertname == "A" && ⟪alrt⟫.labels.team == "x"`, "cel/undeclared", `did you mean "alert"?`},
-	{"variable", `alert.labels.alertname == "A" && ⟪produktion⟫`, "cel/undeclared", `did you mean "production"?`},
+	{"variable", `alert.labels.alertname == "A" && ⟪productionn⟫`, "cel/undeclared", `did you mean "production"?`},
 	{"field", `alert.labels.alertname == "A" && alert.⟪statsu⟫ == "firing"`, "cel/field", `did you mean "status"?`},
 	{"known elsewhere", `alert.labels.alertname == "A" && ⟪release⟫.current.version == "v1"`, "cel/undeclared", "*"},
 	{"function", `alert.labels.alertname == "A" && ⟪siez⟫(alert.labels) > 1`, "cel/undeclared", `did you mean "size"?`},

@@ -126,7 +126,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 	}
 	require.Greater(t, seen, 40)
 	require.Error(t, exists("astern stop --reson x"))
-	require.Error(t, exists("astern stpo"))
+	require.Error(t, exists("astern stopp"))
 	require.Error(t, exists("astern stop --target"))
 }
 
