@@ -42,6 +42,9 @@ func (s *Server) explain(ctx context.Context, _ engine.Person, _ call, in Explai
 	if len(in.Notification) > 0 && in.Incident != "" {
 		return a, malformedAt("/incident", "a notification is asked about already")
 	}
+	if year := in.At.Year(); !in.At.IsZero() && (year < 1970 || year > 2200) {
+		return a, malformedAt("/at", "%d is no year of a ledger", year)
+	}
 	queries := []engine.ExplainQuery{{Incident: in.Incident, At: in.At, Labels: in.Labels, Decode: Decode}}
 	if len(in.Notification) > 0 {
 		alerts, left, err := Pick(in.Notification, in.Labels, s.now())

@@ -165,3 +165,12 @@ func TestEveryRecordedPayloadCanBeExplained(t *testing.T) {
 		require.NotEmpty(t, all, file)
 	}
 }
+
+func TestExplainAtNoTimeOfALedger(t *testing.T) {
+	f := newFixture(t)
+	for _, at := range []string{"0001-01-02T00:00:00Z", "1500-01-01T00:00:00Z", "9999-12-31T00:00:00Z"} {
+		a := f.as(Viewer, "POST", "/api/v1/explain", `{"at":"`+at+`"}`)
+		require.Equal(t, 400, a.StatusCode, at)
+		require.Contains(t, string(a.body), `"/at"`)
+	}
+}
