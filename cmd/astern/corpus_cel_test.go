@@ -13,7 +13,7 @@ import (
 // slip is a mistake in CEL; the marks stand where the caret must.
 type slip struct{ name, cel, code, hint string }
 
-// slips are conditions over an alert, each with one mistake. Every one has two spaces at which a line may end.
+// slips are conditions over an alert, each with one mistake. Where it has && a line may end.
 var slips = []slip{
 	{"name", `⟪alrt⟫.labels.alertname == "A" && true`, "cel/undeclared", `did you mean "alert"?`},
 	{"name behind others", `alert.labels.alertname == "A" && ⟪alrt⟫.labels.team == "x"`, "cel/undeclared", `did you mean "alert"?`},
