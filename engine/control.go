@@ -175,7 +175,9 @@ func (e *Engine) Reload(ctx context.Context, c *Configuration) error {
 	if err := e.KeepConfiguration(ctx, c); err != nil {
 		return err
 	}
-	if err := e.recordRules(ctx, c); err != nil { // before any of them judges: a changed rule never acts unseen
+	// Before any of them judges: a changed rule never acts unseen. Who asked may be gone: what is stored must come in force,
+	// or the rules that stay would count as changed for ever.
+	if err := e.recordRules(context.WithoutCancel(ctx), c); err != nil {
 		return err
 	}
 	e.config.Store(c)

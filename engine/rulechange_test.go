@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -194,4 +195,30 @@ func TestTenThousandRulesAreToldOnce(t *testing.T) {
 	events, err := r.store.Load(t.Context(), "installation")
 	require.NoError(t, err)
 	require.Len(t, events[3].Fact.(incident.RulesLoaded).Rules, 1, "only what changed is told")
+}
+
+// A reload whose asker goes away in the middle comes in force, or leaves no trace: what stays in force must not count as
+// changed for ever.
+func TestS20AReloadThatNobodyWaitsForLeavesNoRuleHeldForEver(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	goes := false
+	r := newRig(t, func(r *rig) {
+		r.hook = func(point string) {
+			if goes && point == "append" {
+				cancel()
+			}
+		}
+	}).ready()
+	r.changeHole(other)
+	r.takeIn()
+	r.advance(time.Minute)
+	r.changeHole(another)
+	goes = true
+	_ = r.engine.Reload(ctx, r.configuration(r.files))
+	goes = false
+	require.Error(t, ctx.Err())
+	r.settle()
+	require.Equal(t, incident.Suggest, r.ruleStatus("Hole").Effective)
+	r.advance(24*time.Hour + time.Minute)
+	require.Equal(t, incident.Auto, r.ruleStatus("Hole").Effective)
 }
