@@ -192,3 +192,22 @@ func TestNotificationsThatComeTogetherEachHaveTheirLine(t *testing.T) {
 	require.Equal(t, map[string]int{"opened": 1, "joined": many / 3, "repeated": many / 3 * 2}, counts)
 	require.Len(t, r.incident("api").Episodes, many/3+1)
 }
+
+// The incident that an alert belonged to was removed by retention a moment before its end is told: the line is kept all the same.
+func TestTheEndOfWhatRetentionRemovedIsInTheLedger(t *testing.T) {
+	r := newRig(t).ready()
+	began := r.now()
+	r.fire("Asks", "api")
+	r.advance(2 * time.Minute)
+	i := r.phase("api", incident.AwaitingApproval)
+	require.NoError(t, r.engine.Reject(t.Context(), sre, i.ID, "no"))
+	r.advance(time.Minute)
+	r.phase("api", incident.Rejected)
+	removed, err := r.store.Compact(t.Context(), r.now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 1, removed)
+	r.resolve("Asks", "api", began)
+	lines, err := r.engine.Deliveries(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, "resolved", lines[0].Status)
+}
