@@ -126,7 +126,7 @@ func TestASnapshotThatCannotBeReadSaysWhy(t *testing.T) {
 		`{"version": 2}`: "it has form 2, this version of astern reads form 1",
 		`{"version": 1, "astern_yaml": {"guards": {"luck": "3"}}}`:                               "does not take the guards of then: guard luck",
 		`{"version": 1, "astern_yaml": {"team_guards": {"core": {"cooldown": "soon"}}}}`:         "team core: this version of astern does not take",
-		`{"version": 1, "rules": {"r.yaml": "groups: [{name: g, rules: [{rule: R, whn: 1}]}]"}}`: "does not take the files of then",
+		`{"version": 1, "rules": {"r.yaml": "groups: [{name: g, rules: [{rule: R, wen: 1}]}]"}}`: "does not take the files of then",
 	} {
 		_, err := reopenConfiguration(registry, []byte(text))
 		require.ErrorContains(t, err, want)

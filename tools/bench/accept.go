@@ -78,8 +78,8 @@ type knocker struct {
 	read *bufio.Reader
 }
 
-func dial(url string) (*knocker, error) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+func dial(ctx context.Context, url string) (*knocker, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func acceptRound(ctx context.Context, s *stack, round int) ([]time.Duration, err
 	group, ctx := errgroup.WithContext(ctx)
 	for n := range callers {
 		group.Go(func() error {
-			c, err := dial(s.door.URL)
+			c, err := dial(ctx, s.door.URL)
 			if err != nil {
 				return err
 			}
@@ -190,7 +190,7 @@ func measureFirstStep(ctx context.Context, dir string) error {
 		return err
 	}
 	var first, accepted []time.Duration
-	c, err := dial(s.door.URL)
+	c, err := dial(ctx, s.door.URL)
 	if err != nil {
 		return err
 	}
