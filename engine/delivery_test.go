@@ -193,8 +193,8 @@ func TestNotificationsThatComeTogetherEachHaveTheirLine(t *testing.T) {
 	require.Len(t, r.incident("api").Episodes, many/3+1)
 }
 
-// The incident that an alert belonged to was removed by retention a moment before its end is told: the line is kept all the same.
-func TestTheEndOfWhatRetentionRemovedIsInTheLedger(t *testing.T) {
+// What belongs to an incident that has ended, or was removed by retention, adds no fact: the line is kept all the same.
+func TestWhatComesAfterTheEndIsInTheLedger(t *testing.T) {
 	r := newRig(t).ready()
 	began := r.now()
 	r.fire("Asks", "api")
@@ -203,6 +203,8 @@ func TestTheEndOfWhatRetentionRemovedIsInTheLedger(t *testing.T) {
 	require.NoError(t, r.engine.Reject(t.Context(), sre, i.ID, "no"))
 	r.advance(time.Minute)
 	r.phase("api", incident.Rejected)
+	kinds, _ := r.told(notification("firing", labels("Asks", "api"), began))
+	require.Equal(t, []string{"repeated"}, kinds)
 	removed, err := r.store.Compact(t.Context(), r.now().Add(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, 1, removed)
