@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func hour(form url.Values) int {
 // What the server or the client finds too large is asked for in halves.
 func TestTooMuchAtOnce(t *testing.T) {
 	s := serve(t, aDay())
-	refused := 0
+	var refused atomic.Int32 // asked side by side
 	s.bend = func(w http.ResponseWriter, r *http.Request) bool {
 		form := r.URL.Query()
 		var from, to float64
@@ -67,14 +68,14 @@ func TestTooMuchAtOnce(t *testing.T) {
 		if !strings.Contains(form.Get("query"), "ALERTS") || to-from <= 3700 {
 			return false
 		}
-		refused++
+		refused.Add(1)
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		_, _ = w.Write([]byte(`{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}`))
 		return true
 	}
 	h, err := Read(t.Context(), s.options(t, "1h", "23h"), Sources{}, configuration(t, ruleFile))
 	require.NoError(t, err)
-	require.Positive(t, refused)
+	require.Positive(t, refused.Load())
 	require.Len(t, h.Episodes, 1)
 	require.Equal(t, at("10h11m"), h.Episodes[0].From)
 	require.Equal(t, at("10h41m15s"), h.Episodes[0].To)
