@@ -29,6 +29,7 @@ func TestComings(t *testing.T) {
 		"another rule's do not count":   {[]span{{at(10), at(11), "r"}, {at(13), at(14), "other"}}, 1},
 		"what came before the time":     {[]span{{at(1), at(2), "r"}, {at(4), at(20), "r"}, {at(22), open, "r"}}, 1},
 		"one that ends as another does": {[]span{{at(10), at(12), "r"}, {at(12), at(13), "r"}}, 1},
+		"beside one that fires on":      {[]span{{at(10), open, "r"}, {at(12), at(13), "r"}, {at(15), at(16), "r"}, {at(18), open, "r"}}, 1},
 		"ends that nobody told":         {[]span{{at(10), open, "r"}, {at(13), open, "r"}, {at(16), open, "r"}}, 3},
 		"ends told late":                {[]span{{at(10), open, "r"}, {at(13), at(14), "r"}, {at(16), open, "r"}}, 3},
 	} {
