@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,9 +29,19 @@ func (f *failures) note(failed []rules.Reason, now time.Time) {
 	}
 	for _, r := range failed {
 		f.seen[r.Rule.Name] = incident.RuleFailure{
-			RuleError: incident.RuleError{Rule: r.Rule.Name, Digest: r.Rule.Digest, Error: r.Why}, At: now,
+			RuleError: incident.RuleError{Rule: r.Rule.Name, Digest: r.Rule.Digest, Error: bounded(r.Why)}, At: now,
 		}
 	}
+}
+
+// failureText is how much of an error is kept: it repeats what the alert says, which is a stranger's.
+const failureText = 500
+
+func bounded(text string) string {
+	if len(text) <= failureText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:failureText], "") + "…"
 }
 
 func (f *failures) take() map[string]incident.RuleFailure {

@@ -2,8 +2,10 @@ package engine_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -314,16 +316,19 @@ func (f *failing) Append(ctx context.Context, a incident.Append) (incident.Appen
 func TestAFailureThatCannotBeStoredIsNotForgotten(t *testing.T) {
 	var disk *failing
 	r := newRig(t, func(r *rig) {
-		r.files.rules = replace(r.files.rules, `alert.labels.alertname == "Observes"`, `alert.labels.alertname == "Observes" && int(alert.labels.n) > 1`)
+		r.files.rules = replace(r.files.rules, `alert.labels.alertname == "Observes"`, `alert.labels.alertname == "Observes" && "x".matches(alert.labels.n)`)
 		r.opts = func(o *engine.Options) { disk = &failing{Store: o.Store}; o.Store = disk }
 	}).ready()
 	l := labels("Observes", "api")
-	l["n"] = "many"
+	l["n"] = "(" + strings.Repeat("é", 6<<10)
 	disk.stream = "installation"
 	r.deliver(notification("firing", l, r.now()))
 	require.Empty(t, r.ruleStatus("Observes").Error, "what is known is shown all the same")
 	disk.stream = ""
-	require.NotEmpty(t, r.ruleStatus("Observes").Error)
+	why := r.ruleStatus("Observes").Error
+	require.Contains(t, why, "é")
+	require.Less(t, len(why), 510, "a stranger's text is not kept whole")
+	require.True(t, utf8.ValidString(why))
 }
 
 // Nobody may ever ask for a score: what none asks for any more is forgotten all the same.
