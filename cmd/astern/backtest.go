@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
 	"github.com/spf13/cobra"
 
 	"astern.dev/astern/actions/client"
@@ -55,8 +56,8 @@ func backtestCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.httpConfig, "http-config", "", "file with http_config as in Prometheus, for a server that wants credentials")
 	flags.StringVar(&f.bearer, "bearer-token-file", "", "file that holds the token for Prometheus")
 	flags.StringVar(&f.rule, "rule", "", "report this rule alone")
-	flags.StringVar(&f.since, "since", "90d", "where to begin: how long ago, or a time such as 2026-11-01T00:00:00Z")
-	flags.StringVar(&f.until, "until", "", "where to end, likewise; now without a word")
+	flags.StringVar(&f.since, "since", "90d", "where to begin: how long before the end, or a time such as 2026-11-01T00:00:00Z")
+	flags.StringVar(&f.until, "until", "", "where to end: how long ago, or a time; now without a word")
 	flags.DurationVar(&f.step, "step", 0, "how often alerting rules are evaluated; without a word it is found in the data")
 	flags.DurationVar(&f.follow, "follow", backtest.DefaultFollow, "how long an alert that goes on firing is followed")
 	flags.StringVar(&f.releases, "releases", "", "file that says which series tell of releases")
@@ -79,7 +80,7 @@ func (a *app) backtest(ctx context.Context, args []string, f backtestFlags) erro
 	if err != nil {
 		return err
 	}
-	from, err := releaseSources(f)
+	from, err := a.releaseSources(f)
 	if err != nil {
 		return err
 	}
@@ -207,6 +208,8 @@ func configurationTried(l *loaded) *backtest.Configuration {
 const (
 	pastPatience = 2 * time.Minute
 	pastAnswer   = 256 << 20
+	// Remote writes, and rules that look at an earlier time, add samples to the last minutes.
+	pastSettles = time.Hour
 )
 
 // pastOf says what is read of which server. A person types its address, so that this machine's own is allowed.
@@ -218,19 +221,20 @@ func (a *app) pastOf(l *loaded, f backtestFlags) (o backtest.Options, err error)
 	if o.Since, err = pastMoment("--since", f.since, o.Until, o.Until); err != nil {
 		return o, err
 	}
-	switch {
-	case !o.Since.Before(o.Until):
+	if !o.Since.Before(o.Until) {
 		return o, usage("--since must lie before --until")
-	case f.step < 0 || f.step%time.Second != 0:
-		return o, usage("--step: want whole seconds such as 15s")
-	case f.parallel < 1:
-		return o, usage("--parallel: want 1 or more")
+	}
+	if err := f.wise(); err != nil {
+		return o, err
 	}
 	through, allow, err := prometheusOf(l, &f)
 	if err != nil {
 		return o, err
 	}
-	o.URL = f.prometheus
+	o.URL, o.Settled = f.prometheus, a.now().Add(-pastSettles)
+	if o.Asker, err = askerOf(f); err != nil {
+		return o, usage("--http-config: %s", err)
+	}
 	if o.HTTP, err = client.NewHTTP(client.HTTPConfig{Client: through, Timeout: pastPatience, MaxAnswer: pastAnswer}, client.NewDialer(allow)); err != nil {
 		return o, usage("--http-config: %s", err)
 	}
@@ -241,7 +245,54 @@ func (a *app) pastOf(l *loaded, f backtestFlags) (o backtest.Options, err error)
 	case a.cache != "":
 		o.State = filepath.Join(a.cache, "backtest")
 	}
-	return o, nil
+	return o, keepable(o.State)
+}
+
+// wise says what is wrong with the numbers and names that flags give.
+func (f backtestFlags) wise() error {
+	switch {
+	case f.step < 0 || f.step%time.Second != 0:
+		return usage("--step: want whole seconds such as 15s")
+	case f.step > time.Hour:
+		return usageHint("write how often Prometheus evaluates its rules: evaluation_interval", "--step: %s is longer than an hour: most alerts would be overlooked", f.step)
+	case f.parallel < 1:
+		return usage("--parallel: want 1 or more")
+	case f.follow <= 0:
+		return usage("--follow: want a time such as 6h")
+	}
+	for name := range f.external {
+		if !model.UTF8Validation.IsValidLabelName(name) {
+			return usageHint("write --external-label NAME=VALUE", "--external-label: %q is no name of a label", name)
+		}
+	}
+	return nil
+}
+
+// keepable says before anything is asked whether what is read can be kept.
+func keepable(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		var trial *os.File
+		if trial, err = os.CreateTemp(dir, ".chunk-*"); err == nil {
+			err = errors.Join(trial.Close(), os.Remove(trial.Name()))
+		}
+	}
+	if err != nil {
+		return usageHint("name another folder with --state, or keep nothing with --fresh", "keep what is read: %s", err)
+	}
+	return nil
+}
+
+// askerOf is what the answers depend on beside the address: a file of credentials may name a tenant in a header.
+func askerOf(f backtestFlags) (string, error) {
+	if f.httpConfig == "" {
+		return f.bearer, nil
+	}
+	said, err := os.ReadFile(f.httpConfig)
+	return string(said), err
 }
 
 // pastMoment reads a time, or how long before another one it was.
@@ -281,7 +332,7 @@ func prometheusOf(l *loaded, f *backtestFlags) (through config.HTTPClientConfig,
 	if f.httpConfig != "" {
 		read, _, err := config.LoadHTTPConfigFile(f.httpConfig)
 		if err != nil {
-			return through, nil, usage("--http-config: %s", err)
+			return through, nil, usage("--http-config: %s: %s", f.httpConfig, err)
 		}
 		through = *read
 	}
@@ -294,16 +345,15 @@ func prometheusOf(l *loaded, f *backtestFlags) (through config.HTTPClientConfig,
 	return through, allow, nil
 }
 
-func releaseSources(f backtestFlags) (backtest.Sources, error) {
-	var from backtest.Sources
+func (a *app) releaseSources(f backtestFlags) (from backtest.Sources, err error) {
 	if f.releases != "" {
 		data, err := os.ReadFile(f.releases)
 		if err != nil {
 			return from, usage("--releases: %s", err)
 		}
 		mappings, mistakes := backtest.ReadMappings(f.releases, data)
-		if err := mistakes.Err(); err != nil {
-			return from, err
+		if mistakes.Err() != nil {
+			return from, a.mistaken(mistakes)
 		}
 		from.Mappings = mappings
 	}
@@ -314,7 +364,7 @@ func releaseSources(f backtestFlags) (backtest.Sources, error) {
 		}
 		if from.Told, from.Words, err = backtest.ReadReleases(f.releasesFile, data); err != nil {
 			if mistakes := (expr.Diagnostics)(nil); errors.As(err, &mistakes) {
-				return from, err
+				return from, a.mistaken(mistakes)
 			}
 			return from, usage("--releases-file: %s", err)
 		}
@@ -323,4 +373,10 @@ func releaseSources(f backtestFlags) (backtest.Sources, error) {
 		from.Mappings = backtest.DefaultMappings()
 	}
 	return from, nil
+}
+
+// mistaken shows the mistakes of a file that tells of releases. It is no configuration, and `astern check` does not read it.
+func (a *app) mistaken(mistakes expr.Diagnostics) error {
+	a.note("%s\n", a.diagnostics(mistakes))
+	return usage("%s in the file; nothing was read", count(mistakes.Errors(), "mistake"))
 }

@@ -32,10 +32,11 @@ const keptVersion = 1
 
 func (p *past) keepOf(what, query string, step time.Duration, s span) keep {
 	head := kept{Version: keptVersion, URL: p.URL, What: what, Query: query, Step: step, From: s.From.UTC(), To: s.To.UTC()}
-	if p.State == "" || s.To.Sub(s.From) < chunkLength(step) { // the last one grows with the time
+	growing := s.To.Sub(s.From) < chunkLength(step) || !p.Settled.IsZero() && s.To.After(p.Settled)
+	if p.State == "" || growing {
 		return keep{"", head}
 	}
-	name := sha256.Sum256(fmt.Appendf(nil, "%d\n%q\n%q\n%q\n%d\n%d\n%d", keptVersion, p.URL, what, query, step, s.From.Unix(), s.To.Unix()))
+	name := sha256.Sum256(fmt.Appendf(nil, "%d\n%q\n%q\n%q\n%q\n%d\n%d\n%d", keptVersion, p.URL, p.Asker, what, query, step, s.From.Unix(), s.To.Unix()))
 	return keep{filepath.Join(p.State, hex.EncodeToString(name[:16])+".json"), head}
 }
 

@@ -26,17 +26,20 @@ const (
 
 // Options say what is read and how.
 type Options struct {
-	// URL is the server's address as the person wrote it: it tells kept chunks apart. HTTP asks it.
-	URL  string
-	HTTP *client.HTTP
+	// URL is the server's address as the person wrote it. HTTP asks it. Asker is what else the answers depend on, such as the
+	// tenant that a header names. The address and the asker tell kept chunks apart.
+	URL, Asker string
+	HTTP       *client.HTTP
 	// Since and Until bound the time that is looked at.
 	Since, Until time.Time
 	// Step is the distance between evaluations of alerting rules; zero finds it in the data.
 	Step time.Duration
 	// Parallel is how many questions are asked at a time.
 	Parallel int
-	// State is the folder that keeps chunks between runs; empty keeps nothing.
-	State string
+	// State is the folder that keeps chunks between runs; empty keeps nothing. What lies after Settled is not kept: samples
+	// may still come, and what has not been yet must never be remembered as quiet. Zero keeps all.
+	State   string
+	Settled time.Time
 	// Alive is an expression whose value is the time of the newest sample of anything: when it stands still, nothing was
 	// recorded.
 	Alive string

@@ -240,6 +240,26 @@ func TestReleasesFile(t *testing.T) {
 	require.ErrorContains(t, mistakes.Err(), `"version" is missing`)
 }
 
+// What may still change, and what another asker would be told, is asked again.
+func TestWhatIsNotKept(t *testing.T) {
+	s := serve(t, aDay())
+	o := s.options(t, "0h", "18h")
+	o.State, o.Settled, o.Asker = t.TempDir(), at("11h59m"), "tenant: a"
+	asked := func(o Options) int {
+		before := s.count(DefaultAlive)
+		_, err := Read(t.Context(), o, Sources{}, configuration(t, ruleFile))
+		require.NoError(t, err)
+		return s.count(DefaultAlive) - before
+	}
+	require.Equal(t, 3, asked(o))
+	require.Equal(t, 2, asked(o), "samples may still come to the second part, and the third")
+	o.Settled = at("18h")
+	require.Equal(t, 2, asked(o), "they are settled now, and kept")
+	require.Zero(t, asked(o))
+	o.Asker = "tenant: b"
+	require.Equal(t, 3, asked(o), "another tenant sees something else")
+}
+
 func TestNothingIsLeftBehindByAnInterruptedWrite(t *testing.T) {
 	dir := t.TempDir()
 	p := &past{Options: Options{State: filepath.Join(dir, "not", "yet"), URL: "http://x"}}
