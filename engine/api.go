@@ -125,6 +125,9 @@ type Status struct {
 // ErrNotFound: there is no such incident, target, rule or kept configuration.
 var ErrNotFound = incident.ErrNotFound
 
+// missing says what there is none of.
+func missing(what, name string) error { return fmt.Errorf("%s %q: %w", what, name, ErrNotFound) }
+
 // ErrDraining: the engine is starting or stopping; try again.
 var ErrDraining = errors.New("starting or draining: try again")
 

@@ -154,7 +154,7 @@ func (e *Engine) JudgeRelease(ctx context.Context, p Person, target, version str
 
 func (e *Engine) sayToTarget(ctx context.Context, p Person, target string, ask func(incident.TargetHistory) (incident.Fact, error)) error {
 	if _, ok := e.config.Load().Book.Target(target); !ok {
-		return ErrNotFound
+		return missing("target", target)
 	}
 	r := e.targets.record(ctx, targetStream(target), func(t incident.TargetHistory) (draft, error) {
 		f, err := ask(t)

@@ -28,7 +28,7 @@ func (e *Engine) Targets(ctx context.Context) ([]TargetStatus, error) {
 func (e *Engine) Target(ctx context.Context, name string) (TargetStatus, error) {
 	t, ok := e.config.Load().Book.Target(name)
 	if !ok {
-		return TargetStatus{}, ErrNotFound
+		return TargetStatus{}, missing("target", name)
 	}
 	return e.targetStatus(ctx, t)
 }

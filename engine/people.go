@@ -22,13 +22,13 @@ func (e *Engine) Incidents(ctx context.Context, f incident.HeadFilter) ([]incide
 func (e *Engine) Incident(ctx context.Context, id string) (incident.Incident, []incident.Event, error) {
 	events, err := e.store.Load(ctx, incidentStream(id))
 	if errors.Is(err, incident.ErrCompacted) {
-		return incident.Incident{}, nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+		return incident.Incident{}, nil, fmt.Errorf("incident %s: %w: %w", id, ErrNotFound, err)
 	}
 	if err != nil {
 		return incident.Incident{}, nil, err
 	}
 	if len(events) == 0 {
-		return incident.Incident{}, nil, ErrNotFound
+		return incident.Incident{}, nil, missing("incident", id)
 	}
 	return incident.Replay(events), events, nil
 }
@@ -43,7 +43,7 @@ func (e *Engine) Progress(id string) string {
 func (e *Engine) say(ctx context.Context, p Person, id string, ask func(incident.Incident) (incident.Fact, error)) error {
 	r := e.incidents.record(ctx, incidentStream(id), func(i incident.Incident) (draft, error) {
 		if i.Version == 0 {
-			return draft{}, ErrNotFound
+			return draft{}, missing("incident", id)
 		}
 		f, err := ask(i.At(e.now()))
 		if err != nil {
@@ -162,7 +162,7 @@ func (e *Engine) askForPerson(ctx context.Context, target string) (question, err
 	inc := incident.Incident{ID: id, Target: target, Request: &incident.Request{}, Now: e.now()}
 	q, gone, err := e.ask(ctx, inc, "")
 	if gone != nil {
-		return q, ErrNotFound
+		return q, missing("target", target)
 	}
 	return q, err
 }
@@ -242,7 +242,7 @@ func (e *Engine) request(ctx context.Context, p Person, target string, f inciden
 // Hold says "I have it": automation leaves the target alone for a time. No time lifts the hold.
 func (e *Engine) Hold(ctx context.Context, p Person, target, reason string, d time.Duration) error {
 	if _, ok := e.config.Load().Book.Target(target); !ok {
-		return ErrNotFound
+		return missing("target", target)
 	}
 	if d > 0 && reason == "" {
 		return refused("a reason is needed: it is what the next person reads")

@@ -92,7 +92,7 @@ func (e *Engine) WaiveRule(ctx context.Context, p Person, name, reason string) e
 	defer e.reloading.Unlock()
 	rule, ok := e.config.Load().Rules.Rule(name)
 	if !ok {
-		return ErrNotFound
+		return missing("rule", name)
 	}
 	err := e.sayToAll(ctx, p, func(i incident.Installation) (incident.Fact, error) {
 		h := i.Rules[name]

@@ -46,9 +46,9 @@ func problemOf(err error) *httpError {
 	case errors.As(err, &refused):
 		return problem(http.StatusUnprocessableEntity, "refused", "", "%s", refused.Reason)
 	case errors.As(err, &stale):
-		return problem(http.StatusConflict, "conflict", "look at the incident again and decide on what is so now", "%s", stale.Reason)
+		return problem(http.StatusConflict, "conflict", "look again and decide on what is so now", "%s", stale.Reason)
 	case errors.Is(err, engine.ErrNotFound):
-		return problem(http.StatusNotFound, "not_found", "`astern incidents` and `astern targets` list what there is", "%s", err)
+		return problem(http.StatusNotFound, "not_found", "`astern incidents`, `astern targets` and `astern rules` list what there is", "%s", err)
 	case errors.Is(err, engine.ErrDraining), errors.Is(err, incident.ErrUnavailable), errors.Is(err, incident.ErrConflict):
 		return unavailable("%s", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
