@@ -164,7 +164,7 @@ func (p *Prometheus) ask(ctx context.Context, path string, form url.Values) (pro
 		return promData{}, err
 	}
 	var said promAnswer
-	if err := json.Unmarshal(answer.Body, &said); err != nil && answer.Status/100 == 2 {
+	if err := json.Unmarshal(answer.Body, &said); (err != nil || said.Status == "") && answer.Status/100 == 2 {
 		return promData{}, fmt.Errorf("%s answered with something that is not Prometheus' JSON", p.root.Host)
 	}
 	if answer.Status/100 != 2 || said.Status != "success" {

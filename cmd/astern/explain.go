@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -148,8 +149,9 @@ func (a *app) explanations(ctx context.Context, q explaining) (got answer[web.Ex
 const payloadLimit = 1 << 20
 
 func (a *app) payload(name string) ([]byte, error) {
-	in := a.in
+	in, whence := a.in, "standard input"
 	if name != "-" {
+		whence = name
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, usage("read the alert: %s", err)
@@ -162,9 +164,11 @@ func (a *app) payload(name string) ([]byte, error) {
 	case err != nil:
 		return nil, usage("read the alert: %s", err)
 	case len(raw) > payloadLimit:
-		return nil, usage("read the alert: %s is larger than %d MiB", name, payloadLimit>>20)
+		return nil, usage("read the alert: %s is larger than %d MiB", whence, payloadLimit>>20)
+	case len(bytes.TrimSpace(raw)) == 0:
+		return nil, usageHint("a notification of Alertmanager, or one alert", "read the alert: nothing is in %s", whence)
 	case !json.Valid(raw):
-		return nil, usageHint("a notification of Alertmanager, or one alert", "%s is no JSON", name)
+		return nil, usageHint("a notification of Alertmanager, or one alert", "read the alert: %s is no JSON", whence)
 	}
 	return raw, nil
 }

@@ -44,7 +44,7 @@ func testCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return a.test(cmd.Context(), args, f) },
 	}
 	c.Flags().StringVar(&f.only, "run", "", "only tests whose name fits this regular expression")
-	c.Flags().BoolVar(&f.coverage, "coverage", false, "show the rules, guards and parts of `when` that no test reached")
+	c.Flags().BoolVar(&f.coverage, "coverage", false, "show the rules, guards and parts of 'when' that no test reached")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show each test with what happened in it, and how long it took")
 	return c
 }

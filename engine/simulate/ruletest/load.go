@@ -40,6 +40,9 @@ type loader struct {
 
 func (l *loader) read(root *expr.Node) (*File, error) {
 	if !root.Exists() {
+		if len(l.file.Diagnostics()) > 0 { // it is no YAML, which is said already
+			return &File{}, nil
+		}
 		root.Report("test/empty", "the file holds no test", "a test file begins with `rule_files` and has `tests`")
 		return &File{}, nil
 	}
