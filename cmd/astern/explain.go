@@ -125,7 +125,7 @@ func (a *app) explanations(ctx context.Context, q explaining) (got answer[web.Ex
 	request := web.ExplainRequest{Labels: q.labels, Source: q.source}
 	switch {
 	case q.file != "":
-		payload, err := a.payload(q.file)
+		payload, err := a.payload(ctx, q.file)
 		if err != nil {
 			return got, err
 		}
@@ -148,7 +148,7 @@ func (a *app) explanations(ctx context.Context, q explaining) (got answer[web.Ex
 // payloadLimit is what the API takes.
 const payloadLimit = 1 << 20
 
-func (a *app) payload(name string) ([]byte, error) {
+func (a *app) payload(ctx context.Context, name string) ([]byte, error) {
 	in, whence := a.in, "standard input"
 	if name != "-" {
 		whence = name
@@ -159,8 +159,10 @@ func (a *app) payload(name string) ([]byte, error) {
 		defer file.Close()
 		in = file
 	}
-	raw, err := io.ReadAll(io.LimitReader(in, payloadLimit+1))
+	raw, err := readUntil(ctx, io.LimitReader(in, payloadLimit+1))
 	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case err != nil:
 		return nil, usage("read the alert: %s", err)
 	case len(raw) > payloadLimit:
@@ -171,6 +173,26 @@ func (a *app) payload(name string) ([]byte, error) {
 		return nil, usageHint("a notification of Alertmanager, or one alert", "read the alert: %s is no JSON", whence)
 	}
 	return raw, nil
+}
+
+// readUntil reads to the end, or until the context ends: on a terminal that may be never, and Ctrl-C must end it. What still
+// waits for the reader then ends with the process.
+func readUntil(ctx context.Context, in io.Reader) ([]byte, error) {
+	type reading struct {
+		raw []byte
+		err error
+	}
+	done := make(chan reading, 1)
+	go func() {
+		raw, err := io.ReadAll(in)
+		done <- reading{raw, err}
+	}()
+	select {
+	case got := <-done:
+		return got.raw, got.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // explainByFiles says what the files decide.

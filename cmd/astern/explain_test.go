@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -96,4 +98,15 @@ func TestExplainReadsItsArguments(t *testing.T) {
 	q = explaining{file: "x"}
 	require.NoError(t, q.read([]string{"dir", "a=b"}))
 	require.Equal(t, []string{"dir"}, q.args)
+}
+
+// Ctrl-C ends a command that waits for what nobody types.
+func TestTheWaitForStandardInputEnds(t *testing.T) {
+	silent, typed := io.Pipe()
+	defer typed.Close()
+	a, _ := testApp(func(a *app) { a.in = silent })
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	_, err := a.payload(ctx, "-")
+	require.ErrorIs(t, err, context.Canceled)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -186,7 +185,7 @@ func (a *app) testSummary(results []ruletest.Result, c *ruletest.Coverage, f tes
 		}
 	}
 	if len(unmatched) > 0 && f.only == "" {
-		text += ". No test has an alert for " + strings.Join(unmatched, ", ")
+		text += ". No test has an alert for " + firstOf(unmatched)
 	}
 	return text
 }

@@ -97,11 +97,20 @@ func labelText(labels map[string]string) string {
 	var pairs []string
 	for name, value := range labels {
 		if name != "alertname" {
-			pairs = append(pairs, fmt.Sprintf("%s=%q", name, value))
+			pairs = append(pairs, fmt.Sprintf("%s=%q", name, clipped(value)))
 		}
 	}
 	slices.Sort(pairs)
-	return labels["alertname"] + "{" + strings.Join(pairs, ", ") + "}"
+	return clipped(labels["alertname"]) + "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// clipped is a label as it is worth reading; a test may give it any length.
+func clipped(value string) string {
+	const enough = 200
+	if runes := []rune(value); len(runes) > enough {
+		return string(runes[:enough]) + "…"
+	}
+	return value
 }
 
 // whyNone says what became of the last deliveries, when no incident came of them.
