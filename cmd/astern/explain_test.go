@@ -103,7 +103,7 @@ func TestExplainReadsItsArguments(t *testing.T) {
 // Ctrl-C ends a command that waits for what nobody types.
 func TestTheWaitForStandardInputEnds(t *testing.T) {
 	silent, typed := io.Pipe()
-	defer typed.Close()
+	defer func() { _ = typed.Close() }()
 	a, _ := testApp(func(a *app) { a.in = silent })
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
