@@ -96,3 +96,14 @@ func TestWhichPrometheusIsAsked(t *testing.T) {
 	_, _, err = prometheusOf(l, &f)
 	require.ErrorContains(t, err, "not both")
 }
+
+// What may still change, and who asks, is known to what keeps the past.
+func TestWhatIsKeptOfThePast(t *testing.T) {
+	a, _ := testApp()
+	through := filepath.Join(t.TempDir(), "http.yml")
+	require.NoError(t, os.WriteFile(through, []byte("http_headers: {X-Scope-OrgID: {values: [a]}}\n"), 0o600))
+	o, err := a.pastOf(nil, backtestFlags{prometheus: "http://there:9090", httpConfig: through, since: "2d", parallel: 1, follow: time.Hour, fresh: true})
+	require.NoError(t, err)
+	require.Equal(t, a.now().Add(-time.Hour), o.Settled)
+	require.Equal(t, "http_headers: {X-Scope-OrgID: {values: [a]}}\n", o.Asker)
+}
