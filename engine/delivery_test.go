@@ -85,6 +85,7 @@ func TestANotificationIsOneCommit(t *testing.T) {
 		{ends, 0, []string{"ended"}, 1}, // twice: no fact
 		{merged(stranger, fires("api", "c")), 0, []string{"unmatched", "joined"}, 1},
 		{merged(ends, fires("api", "d")), 0, []string{"ended", "joined"}, 2},
+		{merged(fires("api", "f"), notification("firing", labels("Asks", "api"), start)), 0, []string{"joined", "joined"}, 2}, // two rules, one line
 		{merged(fires("api", "e"), fires("web", "a"), fires("pay", "a")), 0, []string{"joined", "opened", "opened"}, 3},
 	} {
 		r.mu.Lock()

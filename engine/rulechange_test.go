@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/incident"
 )
 
@@ -221,4 +222,21 @@ func TestS20AReloadThatNobodyWaitsForLeavesNoRuleHeldForEver(t *testing.T) {
 	require.Equal(t, incident.Suggest, r.ruleStatus("Hole").Effective)
 	r.advance(24*time.Hour + time.Minute)
 	require.Equal(t, incident.Auto, r.ruleStatus("Hole").Effective)
+}
+
+// Rules that could not be written down do not come in force: a changed rule never acts unseen.
+func TestS20WhatCannotBeRecordedDoesNotComeInForce(t *testing.T) {
+	var disk *failing
+	r := newRig(t, func(r *rig) {
+		r.opts = func(o *engine.Options) { disk = &failing{Store: o.Store}; o.Store = disk }
+	}).ready()
+	before := r.ruleStatus("Hole").Digest
+	r.changeHole(other)
+	disk.stream = "installation"
+	require.ErrorIs(t, r.engine.Reload(t.Context(), r.configuration(r.files)), incident.ErrUnavailable)
+	require.Equal(t, before, r.ruleStatus("Hole").Digest)
+	disk.stream = ""
+	r.takeIn()
+	require.NotEqual(t, before, r.ruleStatus("Hole").Digest)
+	require.Equal(t, "changed", r.ruleStatus("Hole").Held)
 }
