@@ -54,7 +54,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil && cutShort(err):
 		a.complain("interrupted", "")
 		return exitInterrupted
 	case errors.As(err, &mistakes):
@@ -65,6 +65,12 @@ func (a *app) report(ctx context.Context, err error) int {
 	}
 	a.complain(f.message, f.hint)
 	return f.code
+}
+
+// cutShort says whether an error is what a signal leaves behind: a question that was ended looks like one without an answer.
+func cutShort(err error) bool {
+	var f *failure
+	return errors.Is(err, context.Canceled) || errors.As(err, &f) && f.code == exitUnreachable
 }
 
 func (a *app) complain(message, hint string) {

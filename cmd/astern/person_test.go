@@ -86,6 +86,8 @@ func TestASignalEndsTheQuestion(t *testing.T) {
 	_, err := a.line(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, exitInterrupted, a.report(ctx, err))
+	require.Equal(t, exitInterrupted, a.report(ctx, fail(exitUnreachable, "open it in a browser", "it was stopped")), "a question cut short is no silent server")
+	require.Equal(t, exitUsage, a.report(ctx, usage("a mistake of its own")))
 }
 
 func TestWatchOnATerminalRepaintsAndLeavesTheWholeStory(t *testing.T) {
