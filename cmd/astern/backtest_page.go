@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -142,12 +143,20 @@ func (a *app) backtestRule(w io.Writer, r backtest.RuleReport) {
 	}
 	g.row("  "+backtest.Words(backtest.WouldAct), fmt.Sprint(s.WouldAct), acts)
 	g.print(w, "")
+	if slices.ContainsFunc(r.Not, wantsVars) {
+		fmt.Fprintln(w, "the past told no vars of these releases: `vars:` in --releases maps them from labels, --releases-file tells them")
+	}
 	if n := s.Labelled(); n > 0 {
 		fmt.Fprintf(w, "precision   %d/%d (95%% interval %.0f-%.0f%%)\n", s.Right, n, 100*s.Low, 100*s.High)
 	}
 	if r.HeadStart != nil {
 		fmt.Fprintf(w, "head start  %s median before people moved it back (n=%d)\n", signed(*r.HeadStart), len(r.Heads))
 	}
+}
+
+// wantsVars says whether a plan could not be made for want of what CI would have told of a release.
+func wantsVars(h backtest.Held) bool {
+	return strings.Contains(h.Example, "release.") && strings.Contains(h.Example, ".vars.") && strings.HasSuffix(h.Example, "is missing")
 }
 
 // signed is a head start; people may have been first.

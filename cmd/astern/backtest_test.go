@@ -107,3 +107,15 @@ func TestWhatIsKeptOfThePast(t *testing.T) {
 	require.Equal(t, a.now().Add(-time.Hour), o.Settled)
 	require.Equal(t, "http_headers: {X-Scope-OrgID: {values: [a]}}\n", o.Asker)
 }
+
+func TestAPastWithoutVarsSaysHowToTellThem(t *testing.T) {
+	var page bytes.Buffer
+	a, _ := testApp()
+	a.backtestRule(&page, backtest.RuleReport{Rule: "R", Mode: "auto", Matched: 1, Not: []backtest.Held{
+		{Outcome: "plan", Count: 1, Example: "no plan can be made: step switch: release.previous.vars.track is missing"},
+	}})
+	require.Contains(t, page.String(), "`vars:` in --releases")
+	page.Reset()
+	a.backtestRule(&page, backtest.RuleReport{Rule: "R", Mode: "auto", Matched: 1, Not: []backtest.Held{{Outcome: "cooldown", Count: 1, Example: "label team is missing"}}})
+	require.NotContains(t, page.String(), "--releases")
+}
