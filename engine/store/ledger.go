@@ -78,7 +78,11 @@ func (s *SQLite) Deliveries(ctx context.Context, limit int) ([]incident.Delivery
 	if limit <= 0 {
 		limit = 100
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT id, entry, body FROM deliveries ORDER BY id DESC LIMIT ?`, limit)
+	return s.deliveries(ctx, `SELECT id, entry, body FROM deliveries ORDER BY id DESC LIMIT ?`, limit)
+}
+
+func (s *SQLite) deliveries(ctx context.Context, query string, args ...any) ([]incident.Delivery, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", unavailable(err))
 	}

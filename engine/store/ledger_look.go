@@ -16,20 +16,7 @@ func (s *SQLite) DeliveriesBefore(ctx context.Context, at time.Time, before int6
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT id, entry, NULL FROM deliveries WHERE at <= ? AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`, last, before, before, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", unavailable(err))
-	}
-	defer rows.Close()
-	var found []incident.Delivery
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read the ledger: %w", unavailable(err))
-		}
-		found = append(found, d)
-	}
-	return found, unavailable(rows.Err())
+	return s.deliveries(ctx, `SELECT id, entry, NULL FROM deliveries WHERE at <= ? AND (? = 0 OR id < ?) ORDER BY id DESC LIMIT ?`, last, before, before, limit)
 }
 
 // DeliveryBody implements engine.Store.
