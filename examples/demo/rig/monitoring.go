@@ -41,7 +41,10 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.URL = "http://" + s.Host
-	return ready(ctx, p, s.URL+s.ready)
+	if err := ready(ctx, p, s.URL+s.ready); err != nil {
+		return err
+	}
+	return s.Reload(ctx) // it answers a little before it hears a signal; what takes a reload ends cleanly, with its data written
 }
 
 // stop ends the program that runs now: Restart may have replaced the first one.
