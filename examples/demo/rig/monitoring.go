@@ -41,10 +41,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.URL = "http://" + s.Host
-	if err := ready(ctx, p, s.URL+s.ready); err != nil {
-		return err
-	}
-	return s.Reload(ctx) // it answers a little before it hears a signal; what takes a reload ends cleanly, with its data written
+	return ready(ctx, p, s.URL+s.ready)
 }
 
 // stop ends the program that runs now: Restart may have replaced the first one.
@@ -107,7 +104,11 @@ func startAlertmanager(ctx context.Context, path, dir string) (*Alertmanager, er
 	s, err := startServer(ctx, Command{Name: "alertmanager", Path: path, Dir: dir, Args: []string{
 		"--config.file=" + file, "--storage.path=" + filepath.Join(dir, "alertmanager"), "--cluster.listen-address=",
 	}}, "/-/ready")
-	return &Alertmanager{s, dir}, err
+	m := &Alertmanager{s, dir}
+	if err == nil {
+		err = m.hears(ctx)
+	}
+	return m, err
 }
 
 // Alertmanager is a running Alertmanager.
@@ -115,6 +116,18 @@ type Alertmanager struct {
 	*Server
 	dir string
 }
+
+// Restart ends it, its silences written, and starts it again.
+func (m *Alertmanager) Restart(ctx context.Context) error {
+	if err := m.Server.Restart(ctx); err != nil {
+		return err
+	}
+	return m.hears(ctx)
+}
+
+// hears waits for its main loop: it is ready a little before it hears a signal, and one that is ended then loses its
+// silences. What takes a reload hears.
+func (m *Alertmanager) hears(ctx context.Context) error { return m.Reload(ctx) }
 
 // Route writes the demo's routes, with astern's address in them, and reloads.
 func (m *Alertmanager) Route(ctx context.Context, a config.Addresses) error {
