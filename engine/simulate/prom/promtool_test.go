@@ -89,7 +89,7 @@ func agree(t *testing.T, input []map[string]string, agreed []fires) {
 	text, err := json.Marshal(map[string]any{
 		"rule_files": []string{"rules.yaml"}, "evaluation_interval": "1m",
 		"group_eval_order": []string{"records", "alerts", "last"}, // without it promtool takes them as a map gives them
-		"tests": []any{map[string]any{"interval": "1m", "input_series": input, "alert_rule_test": agreed}},
+		"tests":            []any{map[string]any{"interval": "1m", "input_series": input, "alert_rule_test": agreed}},
 	})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), []byte(agreedRules), 0o600))
