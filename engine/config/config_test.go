@@ -148,14 +148,6 @@ func TestFilesAreFoundBesideTheConfiguration(t *testing.T) {
 	require.NotEqual(t, digest, c.DigestWith(again))
 }
 
-func TestARoleIncludesTheOnesBelow(t *testing.T) {
-	require.True(t, Admin.May(Viewer))
-	require.True(t, Approver.May(Approver))
-	require.False(t, Operator.May(Approver))
-	require.False(t, Role("").May(Viewer))
-	require.False(t, Viewer.May(Role("")))
-}
-
 func FuzzLoad(f *testing.F) {
 	f.Add(whole)
 	f.Add("connections: {prometheus: {eu: 3}}")

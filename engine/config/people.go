@@ -41,12 +41,6 @@ const (
 // Roles lists the roles, least first.
 var Roles = []Role{Viewer, Operator, Approver, Admin}
 
-// May says whether the role includes another. A role that does not exist includes none.
-func (r Role) May(need Role) bool {
-	have := slices.Index(Roles, r)
-	return have >= 0 && slices.Contains(Roles[:have+1], need)
-}
-
 // Team is people who share targets, channels and limits.
 type Team struct {
 	Name   string
