@@ -56,8 +56,6 @@ func checkCommand(a *app) *cobra.Command {
 	flags.BoolVar(&k.guards, "guards", false, "show which guard holds where, and which level wrote it")
 	flags.StringVar(&k.format, "format", "text", "form of the mistakes: "+strings.Join(checkFormats, ", "))
 	flags.BoolVar(&k.strict, "strict", false, "exit code 1 for warnings, too")
-	flags.BoolVar(&k.strict, "warnings-as-errors", false, "the same as --strict")
-	_ = flags.MarkHidden("warnings-as-errors")
 	k.neighbours.flags(flags)
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(checkFormats, cobra.ShellCompDirectiveNoFileComp))
 	return c

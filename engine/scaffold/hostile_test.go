@@ -119,9 +119,6 @@ func TestCommentsStayComments(t *testing.T) {
 }
 
 func TestAnyText(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
 	rapid.Check(t, func(rt *rapid.T) {
 		names := rapid.SliceOfN(rapid.String(), 1, 4).Draw(rt, "names")
 		values := rapid.SliceOfN(rapid.String(), 1, 4).Draw(rt, "values")
