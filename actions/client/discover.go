@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"astern.dev/astern/actions"
 )
 
 // What Prometheus and Alertmanager know of themselves: asked when a configuration is first written, never by an action.
@@ -43,7 +41,7 @@ type promRules struct {
 // AlertRules lists the alerting rules in the order of their groups.
 func (p *Prometheus) AlertRules(ctx context.Context) ([]AlertRule, error) {
 	var read promRules
-	if err := p.askInto(ctx, "/api/v1/rules", url.Values{"type": {"alert"}, "exclude_alerts": {"true"}}, &read); err != nil {
+	if err := p.tell(ctx, "/api/v1/rules", url.Values{"type": {"alert"}, "exclude_alerts": {"true"}}, &read); err != nil {
 		return nil, err
 	}
 	var all []AlertRule
@@ -62,14 +60,14 @@ func (p *Prometheus) AlertRules(ctx context.Context) ([]AlertRule, error) {
 // how many are told; 0 is no bound.
 func (p *Prometheus) LabelSets(ctx context.Context, selector string, start, end time.Time, limit int) ([]map[string]string, error) {
 	var sets []map[string]string
-	err := p.askInto(ctx, "/api/v1/series", spanned(selector, start, end, limit), &sets)
+	err := p.tell(ctx, "/api/v1/series", spanned(selector, start, end, limit), &sets)
 	return sets, err
 }
 
 // MetricNames lists the names of the series that match a selector and had a sample between two times.
 func (p *Prometheus) MetricNames(ctx context.Context, selector string, start, end time.Time, limit int) ([]string, error) {
 	var names []string
-	err := p.askInto(ctx, "/api/v1/label/__name__/values", spanned(selector, start, end, limit), &names)
+	err := p.tell(ctx, "/api/v1/label/__name__/values", spanned(selector, start, end, limit), &names)
 	return names, err
 }
 
@@ -88,7 +86,7 @@ func (p *Prometheus) ActiveAlerts(ctx context.Context) ([]map[string]string, err
 			Labels map[string]string `json:"labels"`
 		} `json:"alerts"`
 	}
-	if err := p.askInto(ctx, "/api/v1/alerts", nil, &read); err != nil {
+	if err := p.tell(ctx, "/api/v1/alerts", nil, &read); err != nil {
 		return nil, err
 	}
 	all := make([]map[string]string, len(read.Alerts))
@@ -103,7 +101,7 @@ func (p *Prometheus) ExternalLabels(ctx context.Context) (map[string]string, err
 	var read struct {
 		YAML string `json:"yaml"`
 	}
-	if err := p.askInto(ctx, "/api/v1/status/config", nil, &read); err != nil {
+	if err := p.tell(ctx, "/api/v1/status/config", nil, &read); err != nil {
 		return nil, err
 	}
 	var config struct {
@@ -117,37 +115,10 @@ func (p *Prometheus) ExternalLabels(ctx context.Context) (map[string]string, err
 	return config.Global.ExternalLabels, nil
 }
 
-// askInto is ask for data of any form. A warning counts as an answer: it says that a bound was reached.
-func (p *Prometheus) askInto(ctx context.Context, path string, form url.Values, into any) error {
-	address := *p.root
-	address.Path += path
-	address.RawQuery = form.Encode()
-	answer, err := p.http.Get(ctx, address.String(), nil)
-	if err != nil {
-		return err
-	}
-	var said struct {
-		Status    string          `json:"status"`
-		Data      json.RawMessage `json:"data"`
-		ErrorType string          `json:"errorType"`
-		Error     string          `json:"error"`
-	}
-	wrong := json.Unmarshal(answer.Body, &said) != nil
-	if answer.Status/100 != 2 || !wrong && said.Status != "success" {
-		return p.refusal(said.ErrorType, said.Error, answer.Status)
-	}
-	if wrong || json.Unmarshal(said.Data, into) != nil {
-		return fmt.Errorf("%s answered with something that is not Prometheus' JSON", p.root.Host)
-	}
-	return nil
-}
-
-func (p *Prometheus) refusal(kind, text string, status int) error {
-	refused := &RefusedError{What: p.root.Host, Kind: kind, Text: p.http.Scrub(oneLine(text)), Status: status}
-	if Temporary(status) {
-		return refused
-	}
-	return actions.Permanent(refused)
+// tell is askInto where a warning counts as an answer: it says that a bound was reached.
+func (p *Prometheus) tell(ctx context.Context, path string, form url.Values, into any) error {
+	_, err := p.askInto(ctx, path, form, into)
+	return err
 }
 
 // AlertmanagerStatus is what Alertmanager says of itself.

@@ -148,36 +148,49 @@ func (e *RefusedError) Error() string {
 }
 
 type promAnswer struct {
-	Status    string   `json:"status"`
-	Data      promData `json:"data"`
-	ErrorType string   `json:"errorType"`
-	Error     string   `json:"error"`
-	Warnings  []string `json:"warnings"`
+	Status    string          `json:"status"`
+	Data      json.RawMessage `json:"data"`
+	ErrorType string          `json:"errorType"`
+	Error     string          `json:"error"`
+	Warnings  []string        `json:"warnings"`
 }
 
+// ask is askInto for the answers of queries. One with a warning is none: something may be missing.
 func (p *Prometheus) ask(ctx context.Context, path string, form url.Values) (promData, error) {
+	var data promData
+	warnings, err := p.askInto(ctx, path, form, &data)
+	if err == nil && len(warnings) > 0 {
+		err = fmt.Errorf("%w: %s", ErrPartial, p.http.Scrub(oneLine(warnings[0])))
+	}
+	return data, err
+}
+
+// askInto reads data of any form, and what the server warns of.
+func (p *Prometheus) askInto(ctx context.Context, path string, form url.Values, into any) (warnings []string, err error) {
 	address := *p.root
 	address.Path += path
 	address.RawQuery = form.Encode()
 	answer, err := p.http.Get(ctx, address.String(), nil)
 	if err != nil {
-		return promData{}, err
+		return nil, err
 	}
 	var said promAnswer
-	if err := json.Unmarshal(answer.Body, &said); (err != nil || said.Status == "") && answer.Status/100 == 2 {
-		return promData{}, fmt.Errorf("%s answered with something that is not Prometheus' JSON", p.root.Host)
+	wrong := json.Unmarshal(answer.Body, &said) != nil || said.Status == ""
+	if answer.Status/100 != 2 || !wrong && said.Status != "success" {
+		return nil, p.refusal(said, answer.Status)
 	}
-	if answer.Status/100 != 2 || said.Status != "success" {
-		refused := &RefusedError{p.root.Host, said.ErrorType, p.http.Scrub(oneLine(said.Error)), answer.Status}
-		if Temporary(answer.Status) {
-			return promData{}, refused
-		}
-		return promData{}, actions.Permanent(refused)
+	if wrong || json.Unmarshal(said.Data, into) != nil {
+		return nil, fmt.Errorf("%s answered with something that is not Prometheus' JSON", p.root.Host)
 	}
-	if len(said.Warnings) > 0 {
-		return promData{}, fmt.Errorf("%w: %s", ErrPartial, p.http.Scrub(oneLine(said.Warnings[0])))
+	return said.Warnings, nil
+}
+
+func (p *Prometheus) refusal(said promAnswer, status int) error {
+	refused := &RefusedError{What: p.root.Host, Kind: said.ErrorType, Text: p.http.Scrub(oneLine(said.Error)), Status: status}
+	if Temporary(status) {
+		return refused
 	}
-	return said.Data, nil
+	return actions.Permanent(refused)
 }
 
 // oneLine bounds a stranger's text for an error.
