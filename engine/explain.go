@@ -32,6 +32,23 @@ func (e *Engine) explainNow(ctx context.Context, d Delivered, source string) (Ex
 	cfg := e.config.Load()
 	x := Explanation{Basis: AsOfNow, At: e.now(), Config: ConfigWord{Digest: cfg.Digest, InForce: true}}
 	d.Alert.Source = cmp.Or(source, e.onlySource(&x))
+	return x.supposing(cfg, d, func(rule *rules.Rule, target *plan.Target, a incident.Alert) (Case, error) {
+		return e.caseNow(ctx, cfg, rule, target, a)
+	})
+}
+
+// ExplainFiles says of an alert what the files alone decide: the rules, the target, the mode and the timer. The guards
+// need a server; they are named with their bounds.
+func ExplainFiles(cfg *Configuration, d Delivered, now time.Time) Explanation {
+	x := Explanation{Basis: OnFiles, At: now, Config: ConfigWord{Digest: cfg.Digest, InForce: true}}
+	x, _ = x.supposing(cfg, d, func(rule *rules.Rule, target *plan.Target, a incident.Alert) (Case, error) {
+		return caseOfFiles(cfg, rule, target, a, now), nil
+	})
+	return x
+}
+
+// supposing explains an alert as if it fired now: every rule's word, and a case for each that matches.
+func (x Explanation) supposing(cfg *Configuration, d Delivered, caseOf func(*rules.Rule, *plan.Target, incident.Alert) (Case, error)) (Explanation, error) {
 	a := x.suppose(d)
 	if kind, why := setAside(d); kind != "" {
 		return x.setAside(kind, why), nil
@@ -41,39 +58,15 @@ func (e *Engine) explainNow(ctx context.Context, d Delivered, source string) (Ex
 	for _, name := range matchedNames(x.Rules) {
 		rule, _ := cfg.Rules.Rule(name)
 		target, err := cfg.targetOf(rule, vars)
+		c := Case{}
 		if err != nil {
-			x.Cases = append(x.Cases, withoutTarget(name, err.Error()))
-			continue
-		}
-		c, err := e.caseNow(ctx, cfg, rule, target, a)
-		if err != nil {
+			c = withoutTarget(name, err.Error())
+		} else if c, err = caseOf(rule, target, a); err != nil {
 			return x, err
 		}
 		x.Cases = append(x.Cases, c)
 	}
 	return x.concluded(), nil
-}
-
-// ExplainFiles says of an alert what the files alone decide: the rules, the target, the mode and the timer. The guards
-// need a server; they are named with their bounds.
-func ExplainFiles(cfg *Configuration, d Delivered, now time.Time) Explanation {
-	x := Explanation{Basis: OnFiles, At: now, Config: ConfigWord{Digest: cfg.Digest, InForce: true}}
-	a := x.suppose(d)
-	if kind, why := setAside(d); kind != "" {
-		return x.setAside(kind, why)
-	}
-	vars := alertVars(a, now)
-	x.Rules = explainRules(cfg.Rules, vars)
-	for _, name := range matchedNames(x.Rules) {
-		rule, _ := cfg.Rules.Rule(name)
-		target, err := cfg.targetOf(rule, vars)
-		if err != nil {
-			x.Cases = append(x.Cases, withoutTarget(name, err.Error()))
-			continue
-		}
-		x.Cases = append(x.Cases, caseOfFiles(cfg, rule, target, a, now))
-	}
-	return x.concluded()
 }
 
 // suppose takes an alert as one that fires.

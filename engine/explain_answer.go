@@ -153,7 +153,7 @@ func (c Case) wayAround(f incident.Finding) string {
 		return fmt.Sprintf("tell what was deployed when: `astern release record %s`; or `guards: {recent_change: \"off\"}` on rule %s", c.Target, c.Rule)
 	case "watchdog":
 		return "a Watchdog alert that is routed here, from the same sender"
-	case massGuard, massGuardOf("", ""):
+	case massGuard, massCalledGuard:
 		return "find the common cause; `astern resume --mass-event --reason WHY`"
 	case "cooldown", "budget":
 		return "wait; " + byHand

@@ -67,7 +67,10 @@ func (e *Engine) guardWatchdog(_ context.Context, q question) incident.Finding {
 	return pass("watchdog", "S8", "alive")
 }
 
-const massGuard = "mass_event"
+const (
+	massGuard       = "mass_event"
+	massCalledGuard = massGuard + "_called" // of the incident that called it
+)
 
 // guardMassEvent keeps the second half of S8: many targets at once are infrastructure, not a deploy.
 func (e *Engine) guardMassEvent(ctx context.Context, q question) incident.Finding {
@@ -143,7 +146,7 @@ func (e *Engine) callMassEvent(ctx context.Context, q question, targets []string
 // massGuardOf names the guard for one incident: the one that called the event is not quiet about it.
 func massGuardOf(caller, id string) string {
 	if caller == id {
-		return massGuard + "_called"
+		return massCalledGuard
 	}
 	return massGuard
 }
