@@ -13,10 +13,18 @@ type judgement struct {
 	fact incident.Judged
 }
 
+// stands is errUnwished when the judgement is no longer asked for, or was made under what no longer holds.
+func (j judgement) stands(e *Engine, i incident.Incident) error {
+	if !e.stillWished(i, j.asks) || !e.sameGround(j.cfg, i.Target, j.fact) {
+		return errUnwished
+	}
+	return nil
+}
+
 // on is the incident as it will be once the judgement is stored, or errUnwished.
 func (j judgement) on(e *Engine, i incident.Incident) (incident.Incident, error) {
-	if !e.stillWished(i, j.asks) || !e.sameGround(j.cfg, i.Target, j.fact) {
-		return i, errUnwished
+	if err := j.stands(e, i); err != nil {
+		return i, err
 	}
 	event := incident.NewEvent(e.now(), byAstern, j.cfg.Digest, j.fact)
 	event.Version = i.Version + 1
@@ -40,10 +48,7 @@ func (e *Engine) beginAtOnce(ctx context.Context, inc incident.Incident, j judge
 	if err != nil || gone != nil || q.cfg != j.cfg || !allPass(e.askStep(ctx, q)) || ctx.Err() != nil {
 		return false, nil //nolint:nilerr // as above
 	}
-	r, _ := e.intend(ctx, q, start, func(i incident.Incident) (incident.Incident, []incident.Fact, error) {
-		i, err := j.on(e, i)
-		return i, []incident.Fact{j.fact}, err
-	})
+	r, _ := e.intend(ctx, q, start, &j)
 	if r.err != nil {
 		return false, nil // it was not stored, or the program ends: then the next start finds the step begun
 	}

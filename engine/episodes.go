@@ -219,13 +219,7 @@ func pastEpisode(past []incident.Incident, a incident.Seen) (incident.Incident, 
 }
 
 func earliest(alerts []incident.Seen) time.Time {
-	first := alerts[0].StartsAt
-	for _, a := range alerts {
-		if a.StartsAt.Before(first) {
-			first = a.StartsAt
-		}
-	}
-	return first
+	return slices.MinFunc(alerts, func(a, b incident.Seen) int { return a.StartsAt.Compare(b.StartsAt) }).StartsAt
 }
 
 func nextNumber(past []incident.Incident) int {
@@ -286,11 +280,7 @@ func (e *Engine) holders(ctx context.Context, box *mail) (holders map[string][]e
 
 // began is the earliest start among the alerts that ended.
 func (m *mail) began() time.Time {
-	starts := make([]incident.Seen, len(m.ended))
-	for n, a := range m.ended {
-		starts[n].StartsAt = a.alert.StartsAt
-	}
-	return earliest(starts)
+	return slices.MinFunc(m.ended, func(a, b ending) int { return a.alert.StartsAt.Compare(b.alert.StartsAt) }).alert.StartsAt
 }
 
 func (e *Engine) endEpisodes(ctx context.Context, id string, box *mail, ends []ending, line closing, decided []incident.Decision) (kept bool, err error) {

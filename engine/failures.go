@@ -71,7 +71,7 @@ func (e *Engine) keepFailures(ctx context.Context) error {
 	}
 	r := e.installation.record(ctx, installationStream, func(i incident.Installation) (draft, error) {
 		var f incident.RulesErred
-		for _, rule := range sortedKeysOf(seen) {
+		for _, rule := range sortedKeys(seen) {
 			known := i.Rules[rule].Error
 			if known == nil || known.Digest != seen[rule].Digest || seen[rule].At.Sub(known.At) >= failureStands {
 				f.Rules = append(f.Rules, seen[rule].RuleError)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"astern.dev/astern/engine/incident"
@@ -17,7 +16,7 @@ const flappingGuard = "flapping"
 
 // flapsOn says whether a rule flapped on a target lately. A history that cannot be read flaps: in doubt nothing acts.
 func (e *Engine) flapsOn(r *rules.Rule, t *plan.Target) (lowered, bool) {
-	if e.guardsFor(e.config.Load(), t, r).Flapping.Off {
+	if guardsFor(e.config.Load(), t, r).Flapping.Off {
 		return lowered{}, false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -43,7 +42,7 @@ func (e *Engine) noteFlapping(ctx context.Context, inc incident.Incident, c inci
 	if !known || !found || e.modeFor(r, t).Rank() <= incident.Suggest.Rank() {
 		return false, nil
 	}
-	limit := e.guardsFor(cfg, t, r).Flapping
+	limit := guardsFor(cfg, t, r).Flapping
 	if limit.Off {
 		return false, nil
 	}
@@ -78,14 +77,11 @@ func (e *Engine) ResetFlapping(ctx context.Context, p Person, rule, target, reas
 	if reason == "" {
 		return refused("a reason is needed: it is what the next person reads")
 	}
-	if _, ok := e.config.Load().Book.Target(target); !ok {
-		return fmt.Errorf("target %s: %w", target, ErrNotFound)
-	}
-	r := e.targets.record(ctx, targetStream(target), func(h incident.TargetHistory) (draft, error) {
+	err := e.sayToTarget(ctx, p, target, func(h incident.TargetHistory) (incident.Fact, error) {
 		if _, flaps := h.FlapsNow(rule, e.now()); !flaps {
-			return draft{}, stale("rule %s does not flap on %s", rule, target)
+			return nil, stale("rule %s does not flap on %s", rule, target)
 		}
-		return facts(p.Name, incident.FlappingReset{Rule: rule, Reason: reason}), nil
+		return incident.FlappingReset{Rule: rule, Reason: reason}, nil
 	})
-	return e.andReconfigure(ctx, r.err)
+	return e.andReconfigure(ctx, err)
 }

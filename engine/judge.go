@@ -49,7 +49,7 @@ func (e *Engine) ask(ctx context.Context, inc incident.Incident, rule string) (q
 	if q.history, err = e.targets.load(ctx, targetStream(target.Name)); err != nil {
 		return q, nil, err
 	}
-	q.mode, q.guards = incident.Auto, e.guardsFor(q.cfg, target, q.rule)
+	q.mode, q.guards = incident.Auto, guardsFor(q.cfg, target, q.rule)
 	if q.rule != nil {
 		q.mode, q.lowered = e.modeUnder(q.rule, target)
 	}
@@ -92,13 +92,10 @@ func (e *Engine) ceiling(t *plan.Target) incident.Mode {
 	if !written {
 		mode = s.DefaultMode
 	}
-	if t.Mode != "" {
-		mode = incident.Lowest(mode, t.Mode)
-	}
 	if e.anonymous || !e.armed() {
 		mode = incident.Observe
 	}
-	return incident.Lowest(mode)
+	return incident.Lowest(t.Ceiling(mode))
 }
 
 // installationNow is the installation's word; false when it cannot be read, which counts as stopped and unarmed.
@@ -112,10 +109,6 @@ func (e *Engine) installationNow() (incident.Installation, bool) {
 func (e *Engine) armed() bool {
 	i, ok := e.installationNow()
 	return ok && i.Armed != nil
-}
-
-func (*Engine) guardsFor(cfg *Configuration, t *plan.Target, r *rules.Rule) incident.Guards {
-	return guardsFor(cfg, t, r)
 }
 
 // guardsFor is what holds for a target and a rule, the nearest word first.

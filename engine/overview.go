@@ -87,6 +87,4 @@ func (e *Engine) Deliveries(ctx context.Context, limit int) ([]incident.Delivery
 	return e.store.Deliveries(ctx, limit)
 }
 
-func sortedKeys(set map[string]bool) []string { return sortedKeysOf(set) }
-
-func sortedKeysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -80,7 +80,7 @@ func (e *Engine) guardsOf(i incident.Incident) incident.Guards {
 	cfg := e.config.Load()
 	if t, ok := cfg.Book.Target(i.Target); ok {
 		r, _ := cfg.Rules.Rule(i.Lead)
-		return e.guardsFor(cfg, t, r)
+		return guardsFor(cfg, t, r)
 	}
 	return incident.Merge(cfg.Settings.Guards, incident.DefaultGuards())
 }

@@ -148,14 +148,12 @@ func (e *Engine) performJudge(ctx context.Context, inc incident.Incident, c inci
 	if ctx.Err() != nil { // a question cut short by the end of the program is no answer
 		return ctx.Err()
 	}
-	if begun, err := e.beginAtOnce(ctx, inc, judgement{cfg, c, f}); begun || err != nil {
+	j := judgement{cfg, c, f}
+	if begun, err := e.beginAtOnce(ctx, inc, j); begun || err != nil {
 		return err
 	}
 	r := e.incidents.record(ctx, incidentStream(inc.ID), func(i incident.Incident) (draft, error) {
-		if !e.stillWished(i, c) || !e.sameGround(cfg, i.Target, f) {
-			return draft{}, errUnwished
-		}
-		return d, nil
+		return d, j.stands(e, i)
 	})
 	return ignoreUnwished(r.err)
 }
@@ -222,7 +220,7 @@ func (e *Engine) cooldownClaim(inc incident.Incident) incident.Claim {
 	cooldown := incident.DefaultGuards().Cooldown.Value
 	if t, ok := cfg.Book.Target(inc.Target); ok {
 		r, _ := cfg.Rules.Rule(inc.Lead)
-		cooldown = e.guardsFor(cfg, t, r).Cooldown.Value
+		cooldown = guardsFor(cfg, t, r).Cooldown.Value
 	}
 	return incident.Claim{Pool: cooldownPool(inc.Target), Limit: unlimited, Until: e.now().Add(cooldown)}
 }

@@ -43,15 +43,11 @@ func (e *Engine) recordRules(ctx context.Context, c *Configuration) error {
 // the rule to say: a change could lift its own day.
 func (e *Engine) changeOf(r *rules.Rule, t *plan.Target) (incident.RuleChange, bool) {
 	i, _ := e.installationNow()
-	h := i.Rules[r.Name]
-	if len(h.Contents) == 1 && h.Contents[0].Digest == r.Digest {
-		return incident.RuleChange{}, false
-	}
-	while := e.guardsFor(e.config.Load(), t, nil).ChangedRule
+	while := guardsFor(e.config.Load(), t, nil).ChangedRule
 	if while.Off {
 		return incident.RuleChange{}, false
 	}
-	return h.Change(r.Digest, e.now(), while.Value)
+	return i.Rules[r.Name].Change(r.Digest, e.now(), while.Value)
 }
 
 const changedGuard = "changed_rule"

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,7 +90,7 @@ func (e *Engine) holdStep(ctx context.Context, inc incident.Incident, c incident
 
 // begin records the intent and takes the claims in one transaction. A token below zero means that the step must not run.
 func (e *Engine) begin(ctx context.Context, q stepQuestion, c incident.Start) (int64, error) {
-	r, refusals := e.intend(ctx, q, c, func(i incident.Incident) (incident.Incident, []incident.Fact, error) { return i, nil, nil })
+	r, refusals := e.intend(ctx, q, c, nil)
 	tokens, err := r.tokens, r.err
 	var claimed *incident.ClaimedError
 	switch {
@@ -105,8 +106,8 @@ func (e *Engine) begin(ctx context.Context, q stepQuestion, c incident.Start) (i
 	return tokens[lockPool(q.target.Name)], nil
 }
 
-// intend stores the intent after the facts that go before it; before gives them, and the incident as they leave it.
-func (e *Engine) intend(ctx context.Context, q stepQuestion, c incident.Start, before func(incident.Incident) (incident.Incident, []incident.Fact, error)) (recorded[incident.Incident], []incident.Finding) {
+// intend stores the intent, after the judgement that wishes it where that is not stored yet.
+func (e *Engine) intend(ctx context.Context, q stepQuestion, c incident.Start, unstored *judgement) (recorded[incident.Incident], []incident.Finding) {
 	began := incident.StepBegan{Step: c.Step, Attempt: c.Attempt, Until: q.now.Add(q.step.Timeout)}
 	if string(q.step.With) != string(q.inc.Plan.Steps[c.Step].With) {
 		began.With = q.step.With
@@ -115,9 +116,13 @@ func (e *Engine) intend(ctx context.Context, q stepQuestion, c incident.Start, b
 	e.beginning.RLock()
 	defer e.beginning.RUnlock()
 	r := e.incidents.record(ctx, incidentStream(q.inc.ID), func(i incident.Incident) (draft, error) {
-		i, first, err := before(i)
-		if err != nil {
-			return draft{}, err
+		var all []incident.Fact
+		if unstored != nil {
+			next, err := unstored.on(e, i)
+			if err != nil {
+				return draft{}, err
+			}
+			i, all = next, append(all, unstored.fact)
 		}
 		if !e.stillWished(i, c) {
 			return draft{}, errUnwished
@@ -125,7 +130,7 @@ func (e *Engine) intend(ctx context.Context, q stepQuestion, c incident.Start, b
 		if refusals = e.askOnceMore(q); !allPass(refusals) {
 			return draft{}, errRefused
 		}
-		d := facts(byAstern, append(first, began)...)
+		d := facts(byAstern, append(all, began)...)
 		d.take = q.claims()
 		return d, nil
 	})
@@ -307,7 +312,7 @@ func (e *Engine) stepFailed(ctx context.Context, q stepQuestion, token int64, re
 		case ctx.Err() != nil: // shutting down: the next start asks the world
 			return ctx.Err()
 		case verdict == nil:
-			result.Summary = firstOf(result.Summary, "found done, though its answer got lost")
+			result.Summary = cmp.Or(result.Summary, "found done, though its answer got lost")
 			return e.stepSucceeded(ctx, q, token, result, true)
 		case !errors.Is(verdict, actions.ErrNotDone):
 			return e.recordOutcome(ctx, q, token, incident.StepDoubted{Step: n, Attempt: q.attempt, Reason: err.Error()})
@@ -326,13 +331,6 @@ func (e *Engine) askWorld(ctx context.Context, q stepQuestion, doubt error) erro
 		return doubt
 	}
 	return e.verified(ctx, q, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // settle finds out what became of a step that a crash left under way. It never repeats it blindly (S5).
