@@ -58,7 +58,7 @@ func (x Explanation) supposing(cfg *Configuration, d Delivered, caseOf func(*rul
 	for _, name := range matchedNames(x.Rules) {
 		rule, _ := cfg.Rules.Rule(name)
 		target, err := cfg.targetOf(rule, vars)
-		c := Case{}
+		var c Case
 		if err != nil {
 			c = withoutTarget(name, err.Error())
 		} else if c, err = caseOf(rule, target, a); err != nil {
