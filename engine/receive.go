@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -140,7 +139,7 @@ func setAside(d Delivered) (kind, reason string) {
 		return "quarantined", d.Quarantine
 	case name == watchdogName:
 		return "watchdog", "the way from Prometheus to here is alive"
-	case strings.HasPrefix(name, "Astern"):
+	case rules.Own(name):
 		return "own", "an alert about astern never matches a rule"
 	}
 	return "", ""

@@ -22,7 +22,7 @@ func (r *Rule) explain(b *expr.Bound) Reason {
 	trace := r.when.TraceIn(b)
 	why := Reason{Rule: r, Why: "false", Trace: trace}
 	switch holds, err := r.when.Holds(b); {
-	case Own(b.Vars().Alert.Labels):
+	case Own(b.Vars().Alert.Labels["alertname"]):
 		why.Why = ownWhy
 	case holds:
 		why.Matched, why.Why = true, "matched"

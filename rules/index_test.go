@@ -133,7 +133,7 @@ func difference(t require.TestingT, o oracle, env *expr.Env, s sample, build fun
 		for _, m := range set.Match(v) {
 			got = append(got, m.Rule.Name)
 		}
-		judged, failed := set.Judge(v)
+		judged, failed := set.AppendMatches(nil, &v)
 		require.Equal(t, set.Match(v), judged)
 		for _, f := range failed {
 			require.Contains(t, broken, f.Rule.Name, "what fails here fails without an index, too")
@@ -242,9 +242,9 @@ func TestWhereARuleIsLookedFor(t *testing.T) {
 
 func TestARuleThatIsNotLookedForCannotFail(t *testing.T) {
 	set := load(t, `groups: [{name: g, rules: [{rule: R, do: rollback, when: 'alert.labels.a == "x" && int(alert.labels.n) > 1'}]}]`)
-	_, failed := set.Judge(expr.Vars{Alert: expr.Alert{Labels: map[string]string{"a": "y", "n": "many"}}})
+	_, failed := set.AppendMatches(nil, &expr.Vars{Alert: expr.Alert{Labels: map[string]string{"a": "y", "n": "many"}}})
 	require.Empty(t, failed)
-	_, failed = set.Judge(expr.Vars{Alert: expr.Alert{Labels: map[string]string{"a": "x", "n": "many"}}})
+	_, failed = set.AppendMatches(nil, &expr.Vars{Alert: expr.Alert{Labels: map[string]string{"a": "x", "n": "many"}}})
 	require.Len(t, failed, 1)
 	require.Equal(t, "R", set.Explain(expr.Vars{Alert: expr.Alert{Labels: map[string]string{"a": "y", "n": "many"}}})[0].Rule.Name, "explain asks every rule")
 }

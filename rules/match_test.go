@@ -83,7 +83,7 @@ func TestMatchAndExplainAgree(t *testing.T) {
 func TestWhatCannotBeEvaluatedIsToldAndNotAMatch(t *testing.T) {
 	set := load(t, matchRules)
 	v := expr.Vars{Alert: expr.Alert{Labels: map[string]string{"alertname": "C", "count": "many"}}}
-	matches, failed := set.Judge(v)
+	matches, failed := set.AppendMatches(nil, &v)
 	require.Empty(t, matches)
 	require.Len(t, failed, 1, "a missing label is no failure")
 	require.Equal(t, "Number", failed[0].Rule.Name)
@@ -97,7 +97,7 @@ func TestARuleThatGrowsDearOnAHugeAlertFailsInsteadOfRunningOn(t *testing.T) {
 		labels[fmt.Sprintf("l%d", i)] = "x"
 	}
 	v := expr.Vars{Alert: expr.Alert{Labels: labels, Annotations: map[string]string{"text": strings.Repeat("z", 1<<20)}}}
-	matches, failed := set.Judge(v)
+	matches, failed := set.AppendMatches(nil, &v)
 	require.Empty(t, matches)
 	require.Len(t, failed, 1)
 	require.Contains(t, failed[0].Why, "cost limit")

@@ -32,8 +32,6 @@ type Reason struct {
 	Matched bool
 	// Why is "matched", "false", "label x is missing", or what went wrong while evaluating.
 	Why string
-	// Missing is the path of what the alert does not have, such as alert.labels.x.
-	Missing string
 	// Failed says that the rule could not be evaluated at all: neither matched nor judged.
 	Failed bool
 	// Trace is the rule's `when`, part by part, and Misses the fewest parts that would have to come out otherwise. Only
@@ -45,8 +43,8 @@ type Reason struct {
 // ownPrefix begins the names of astern's own alerts: acting on them would be acting on oneself.
 const ownPrefix = "Astern"
 
-// Own says whether an alert is one of astern's own; no rule ever matches it.
-func Own(labels map[string]string) bool { return strings.HasPrefix(labels["alertname"], ownPrefix) }
+// Own says whether an alert of this name is one of astern's own; no rule ever matches it.
+func Own(alertname string) bool { return strings.HasPrefix(alertname, ownPrefix) }
 
 // Rules are all rules in the order of their files' names, then as written.
 func (s *Set) Rules() []*Rule { return s.rules }
@@ -61,14 +59,12 @@ func (s *Set) Match(v expr.Vars) []Match {
 	return matches
 }
 
-// Judge is Match with the rules that could not be evaluated; a missing label is no failure. The index comes first: a
-// rule that none of the alert's values leads to cannot match, is not evaluated, and cannot fail.
-func (s *Set) Judge(v expr.Vars) (matches []Match, failed []Reason) { return s.AppendMatches(nil, &v) }
-
-// AppendMatches is Judge that appends to a slice of the caller's, who may use it again: unless a rule fails, it allocates
-// nothing by itself. A `when` sees alert, group and now alone.
+// AppendMatches is Match with the rules that could not be evaluated; a missing label is no failure. The index comes first:
+// a rule that none of the alert's values leads to cannot match, is not evaluated, and cannot fail. It appends to a slice of
+// the caller's, who may use it again: unless a rule fails, it allocates nothing by itself. A `when` sees alert, group and
+// now alone.
 func (s *Set) AppendMatches(matches []Match, v *expr.Vars) (all []Match, failed []Reason) {
-	if Own(v.Alert.Labels) {
+	if Own(v.Alert.Labels["alertname"]) {
 		return matches, nil
 	}
 	look := s.look(v)
@@ -119,7 +115,7 @@ func (s *Set) done(look *search) {
 func (r *Rule) reason(err error) Reason {
 	var missing *expr.Missing
 	if errors.As(err, &missing) {
-		return Reason{Rule: r, Why: missing.Error(), Missing: missing.Path}
+		return Reason{Rule: r, Why: missing.Error()}
 	}
 	return Reason{Rule: r, Why: err.Error(), Failed: true}
 }

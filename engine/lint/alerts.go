@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"astern.dev/astern/engine/plan"
+	"astern.dev/astern/rules"
 	"astern.dev/astern/rules/expr"
 )
 
@@ -51,7 +52,7 @@ func unknownAlerts(w *world) {
 		when := s.Node().Get("when")
 		names, bound := s.values(alertname)
 		for _, name := range names {
-			if w.prometheus.alerts[name] == nil && !strings.HasPrefix(name, "Astern") {
+			if w.prometheus.alerts[name] == nil && !rules.Own(name) {
 				w.report(when, "alert/unknown", fmt.Sprintf("no rule of Prometheus makes an alert %q", name), expr.Near(name, w.prometheus.alertNames()))
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"astern.dev/astern/rules"
 )
 
 // branch is tests that must all hold, with what they come to for each path.
@@ -102,7 +104,7 @@ func (s *state) contradiction(path string, tests []test) string {
 		return name + " would have to be " + demandsOn(path, tests)
 	case path == "alert.status" && !s.takes("firing"):
 		return "alert.status is always firing where rules are asked"
-	case path == "alert.labels.alertname" && bound && !slices.ContainsFunc(values, func(v string) bool { return !strings.HasPrefix(v, "Astern") }):
+	case path == "alert.labels.alertname" && bound && !slices.ContainsFunc(values, func(v string) bool { return !rules.Own(v) }):
 		return "no rule acts on astern's own alerts"
 	}
 	return ""
