@@ -3,6 +3,7 @@ package lint
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -259,7 +260,7 @@ func (p *prometheus) alertLabels(r *promRule) carried {
 			delete(c.names, name)
 			continue
 		}
-		c.names[name] = !pinned(template.MatchString(value))
+		c.names[name] = !pinned(strings.Contains(value, "{{"))
 	}
 	return c
 }

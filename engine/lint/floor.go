@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"astern.dev/astern/engine/promql"
 )
 
 // missingFloor finds rules that act by themselves on a share, a mean or a quantile without a query that shows how much
@@ -43,9 +45,9 @@ func (w *world) hasFloor(queries []asked, i int) bool {
 func floored(q asked) bool {
 	for _, x := range q.exprs {
 		found := false
-		walk(x, func(n parser.Node) {
+		promql.Walk(x, func(n parser.Node) {
 			if b, ok := n.(*parser.BinaryExpr); ok && b.Op == parser.LAND {
-				c, compared := bare(b.RHS).(*parser.BinaryExpr)
+				c, compared := promql.Bare(b.RHS).(*parser.BinaryExpr)
 				found = found || compared && (c.Op == parser.GTR || c.Op == parser.GTE)
 			}
 		})
@@ -75,7 +77,7 @@ func (p *prometheus) shares(q asked) answer {
 
 func (p *prometheus) sharesIn(x parser.Expr, within ...string) answer {
 	found := no
-	walk(x, func(n parser.Node) {
+	promql.Walk(x, func(n parser.Node) {
 		found = max(found, p.share(n, within))
 	})
 	return found

@@ -14,13 +14,9 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"astern.dev/astern/engine/promql"
 	"astern.dev/astern/rules/expr"
 )
-
-// promQL reads what any Prometheus may have switched on: what one does not know is for it to say.
-var promQL = parser.NewParser(parser.Options{
-	EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true,
-})
 
 // prometheus is what the rule files of Prometheus say.
 type prometheus struct {
@@ -47,7 +43,7 @@ func (w *world) readPrometheus() {
 	p := &prometheus{alerts: map[string][]*promRule{}, records: map[string][]*promRule{}, files: slices.Sorted(maps.Keys(files))}
 	good := true
 	for _, name := range p.files {
-		groups, errs := rulefmt.Parse(files[name], true, model.UTF8Validation, promQL, slog.New(slog.DiscardHandler))
+		groups, errs := rulefmt.Parse(files[name], true, model.UTF8Validation, promql.Parser, slog.New(slog.DiscardHandler))
 		good = good && len(errs) == 0
 		w.refused(name, files[name], "prometheus/rules", errs)
 		if len(errs) == 0 {
@@ -64,7 +60,7 @@ func (p *prometheus) add(name string, text []byte, groups *rulefmt.RuleGroups) {
 	nodes := file.Root().Get("groups").List()
 	for i, g := range groups.Groups {
 		for j, r := range g.Rules {
-			parsed, err := promQL.ParseExpr(r.Expr)
+			parsed, err := promql.Parser.ParseExpr(r.Expr)
 			if err != nil {
 				continue // rulefmt parsed it with the same parser
 			}
@@ -111,14 +107,12 @@ func (w *world) alertsOf(s *subject) []*promRule {
 func (r *promRule) constants() map[string]string {
 	all := map[string]string{}
 	for name, value := range r.labels {
-		if !template.MatchString(value) {
+		if !strings.Contains(value, "{{") {
 			all[name] = value
 		}
 	}
 	return all
 }
-
-var template = regexp.MustCompile(`\{\{`)
 
 // refused tells the errors of another program's reader, one for each place: some are told twice.
 func (w *world) refused(name string, text []byte, code string, errs []error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"astern.dev/astern/engine/plan"
+	"astern.dev/astern/engine/promql"
 	"astern.dev/astern/rules/expr"
 )
 
@@ -53,7 +54,7 @@ func (w *world) parsed(report func(expr.Diagnostic), at *expr.Node, t *expr.Temp
 			continue
 		}
 		seen[g.Text] = true
-		x, err := promQL.ParseExpr(g.Text)
+		x, err := promql.Parser.ParseExpr(g.Text)
 		if err != nil {
 			report(misread(at, g, err))
 			break // the others would say the same
@@ -147,7 +148,7 @@ func (w *world) formsOf(report func(expr.Diagnostic), h *health) []parser.Expr {
 	if strings.Contains(h.Text, "${") {
 		return nil // its mistake is told already
 	}
-	x, err := promQL.ParseExpr(h.Text)
+	x, err := promql.Parser.ParseExpr(h.Text)
 	if err != nil {
 		report(misread(h.Node(), expr.Plain(h.Text), err))
 		return nil

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"astern.dev/astern/engine/promql"
 )
 
 // hiddenGaps finds queries that cannot show that something lasted: they answer where there is nothing to see, or with
@@ -25,7 +27,7 @@ func hiddenGaps(w *world) {
 
 // hides says how an expression hides gaps, looked at through the recordings that it names.
 func (p *prometheus) hides(x parser.Expr, window time.Duration, within ...string) (why, hint string) {
-	walk(x, func(n parser.Node) {
+	promql.Walk(x, func(n parser.Node) {
 		if why != "" {
 			return
 		}
@@ -46,7 +48,7 @@ func (p *prometheus) hides(x parser.Expr, window time.Duration, within ...string
 func hidesHere(n parser.Node, window time.Duration) (why, hint string) {
 	switch n := n.(type) {
 	case *parser.BinaryExpr:
-		if c, ok := bare(n.RHS).(*parser.Call); ok && n.Op == parser.LOR && c.Func.Name == "vector" {
+		if c, ok := promql.Bare(n.RHS).(*parser.Call); ok && n.Op == parser.LOR && c.Func.Name == "vector" {
 			return "`or vector(…)` answers where there is no data: a gap would count as a value", "leave it out: a gap is unknown, and nothing is done"
 		}
 	case *parser.Call:
@@ -76,7 +78,7 @@ func callHides(c *parser.Call, window time.Duration) (why, hint string) {
 func smeared(c *parser.Call, window time.Duration) (why, hint string) {
 	var span time.Duration
 	for _, arg := range c.Args {
-		switch x := bare(arg).(type) {
+		switch x := promql.Bare(arg).(type) {
 		case *parser.MatrixSelector:
 			span = x.Range
 		case *parser.SubqueryExpr:
@@ -104,5 +106,5 @@ func lastArg(c *parser.Call) parser.Expr {
 	if len(c.Args) == 0 {
 		return nil
 	}
-	return bare(c.Args[len(c.Args)-1])
+	return promql.Bare(c.Args[len(c.Args)-1])
 }

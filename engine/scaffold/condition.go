@@ -10,12 +10,9 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
-)
 
-// promQL reads what any Prometheus may have switched on.
-var promQL = parser.NewParser(parser.Options{
-	EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true,
-})
+	"astern.dev/astern/engine/promql"
+)
 
 // condition is one comparison of an alert's expression: what is measured, and what it must meet for the alert to fire.
 type condition struct {
@@ -27,7 +24,7 @@ type condition struct {
 // conditionsOf takes an alert's expression apart: comparisons with a number, joined by `and`. The error says, for a
 // person, why it is not of that form, or why it could not show that something lasts.
 func conditionsOf(query string) ([]condition, error) {
-	parsed, err := promQL.ParseExpr(query)
+	parsed, err := promql.Parser.ParseExpr(query)
 	if err != nil {
 		return nil, errors.New("its expression cannot be read here")
 	}
@@ -38,7 +35,7 @@ func conditionsOf(query string) ([]condition, error) {
 }
 
 func conditionsIn(x parser.Expr) ([]condition, error) {
-	b, ok := bare(x).(*parser.BinaryExpr)
+	b, ok := promql.Bare(x).(*parser.BinaryExpr)
 	switch {
 	case !ok:
 		return nil, errors.New("its expression compares nothing with a number")
@@ -71,7 +68,7 @@ func compared(b *parser.BinaryExpr) ([]condition, error) {
 		return nil, errors.New("its expression compares with no plain number")
 	}
 	here := condition{measured, op, limit}
-	inner, ok := bare(measured).(*parser.BinaryExpr)
+	inner, ok := promql.Bare(measured).(*parser.BinaryExpr)
 	if !ok || !inner.Op.IsComparisonOperator() || inner.ReturnBool {
 		return []condition{here}, nil
 	}
@@ -99,7 +96,7 @@ func turned(op parser.ItemType) parser.ItemType {
 
 // constant is the number that an expression without series comes to.
 func constant(x parser.Expr) (float64, bool) {
-	switch x := bare(x).(type) {
+	switch x := promql.Bare(x).(type) {
 	case *parser.NumberLiteral:
 		return x.Val, true
 	case *parser.UnaryExpr:
@@ -134,10 +131,10 @@ func folded(op parser.ItemType, left, right float64, ok bool) (float64, bool) {
 
 // hides says why an expression could not show that something lasts: it answers where there is no data, or of another time.
 func hides(x parser.Expr) (why string) {
-	walk(x, func(n parser.Node) {
+	promql.Walk(x, func(n parser.Node) {
 		switch n := n.(type) {
 		case *parser.BinaryExpr:
-			if c, ok := bare(n.RHS).(*parser.Call); ok && n.Op == parser.LOR && c.Func.Name == "vector" {
+			if c, ok := promql.Bare(n.RHS).(*parser.Call); ok && n.Op == parser.LOR && c.Func.Name == "vector" {
 				why = "its expression answers `or vector(…)` where there is no data"
 			}
 		case *parser.Call:
@@ -182,11 +179,11 @@ func (c condition) worst() string {
 
 // restricted is what is measured, of the series with these labels alone. The text is PromQL. It is a new expression.
 func restricted(x parser.Expr, to map[string]string) (parser.Expr, error) {
-	again, err := promQL.ParseExpr(x.String())
+	again, err := promql.Parser.ParseExpr(x.String())
 	if err != nil {
 		return nil, err
 	}
-	walk(again, func(n parser.Node) {
+	promql.Walk(again, func(n parser.Node) {
 		if v, ok := n.(*parser.VectorSelector); ok {
 			for _, name := range sortedKeys(to) {
 				v.LabelMatchers = append(v.LabelMatchers, labels.MustNewMatcher(labels.MatchEqual, name, to[name]))
@@ -198,7 +195,7 @@ func restricted(x parser.Expr, to map[string]string) (parser.Expr, error) {
 
 // single says that an expression answers with at most one series when the labels in pinned have one value each.
 func single(x parser.Expr, pinned []string) bool {
-	switch x := bare(x).(type) {
+	switch x := promql.Bare(x).(type) {
 	case *parser.AggregateExpr:
 		switch x.Op {
 		case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO, parser.COUNT_VALUES:
@@ -235,24 +232,4 @@ func singleOf(x *parser.BinaryExpr, pinned []string) bool {
 		return single(x.RHS, pinned)
 	}
 	return single(x.LHS, pinned)
-}
-
-// bare is an expression without its brackets.
-func bare(x parser.Expr) parser.Expr {
-	for {
-		p, ok := x.(*parser.ParenExpr)
-		if !ok {
-			return x
-		}
-		x = p.Expr
-	}
-}
-
-func walk(x parser.Expr, see func(parser.Node)) {
-	parser.Inspect(x, func(n parser.Node, _ []parser.Node) error {
-		if n != nil {
-			see(n)
-		}
-		return nil
-	})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"astern.dev/astern/actions/client"
+	"astern.dev/astern/engine/promql"
 )
 
 // Draft is the configuration to be written.
@@ -177,7 +178,7 @@ func (d *Draft) query(c condition, pinned []string, a *Alert) (Query, error) {
 	if err != nil {
 		return Query{}, errors.New("its expression cannot be restricted to one target")
 	}
-	text := bare(x).String()
+	text := promql.Bare(x).String()
 	if !a.single(c, pinned) {
 		if c.worst() == "" {
 			return Query{}, errors.New("its expression has several series for a target, and compares for equality")

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"astern.dev/astern/actions/client"
+	"astern.dev/astern/engine/promql"
 )
 
 var (
@@ -63,6 +64,6 @@ func (r *Rule) wantsFloor() bool {
 
 // plain is a metric as it stands, such as a recording.
 func plain(x parser.Expr) bool {
-	_, ok := bare(x).(*parser.VectorSelector)
+	_, ok := promql.Bare(x).(*parser.VectorSelector)
 	return ok
 }

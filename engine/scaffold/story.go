@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"astern.dev/astern/engine/promql"
 )
 
 // testView is the first rule test: an alert for a target, and what its rule would have done.
@@ -63,7 +65,7 @@ func (d *Draft) series(r *Rule, t Target) []seriesView {
 
 // seriesName is the series that a plain metric means for a target, in promtool's form.
 func (d *Draft) seriesName(r *Rule, c condition, t Target) (string, bool) {
-	v, ok := bare(c.measured).(*parser.VectorSelector)
+	v, ok := promql.Bare(c.measured).(*parser.VectorSelector)
 	if !ok || !plainMetric.MatchString(v.Name) {
 		return "", false
 	}
