@@ -5,10 +5,17 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/dispatch"
+
+	"astern.dev/astern/engine/incident"
 )
 
 // alive is how long the Watchdog may be silent before everything is held (S8).
-const alive = 3 * time.Minute
+func (w *world) alive() time.Duration {
+	if w.in.Config != nil {
+		return w.in.Config.Guards.Watchdog.Value
+	}
+	return incident.DefaultGuards().Watchdog.Value
+}
 
 // watchdogRoute: one delivery may be lost without astern taking monitoring for dead.
 func (w *world) watchdogRoute(r *routing) {
@@ -31,7 +38,7 @@ func (w *world) watchdogRoute(r *routing) {
 			best = route
 		}
 	}
-	if every := period(best); 2*every > alive {
+	if every, alive := period(best), w.alive(); 2*every > alive {
 		key := "repeat_interval"
 		if best.RouteOpts.GroupInterval > alive/2 {
 			key = "group_interval"
