@@ -103,3 +103,18 @@ func (r *rig) releasesNow(target string) {
 		require.NoError(r.t, r.engine.RecordRelease(r.t.Context(), sre, target, incident.Release{Version: version, At: r.now(), Verdict: verdict, Vars: map[string]string{"track": version}}))
 	}
 }
+
+// The list of the rules tells the mode that counts: a rule of one target that flaps there only suggests.
+func TestTheListTellsWhatFlaps(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		r.files.rules = replace(r.files.rules, "rule: Errors\n", "rule: Errors\n        target: '\"api\"'\n")
+	}).ready()
+	require.Empty(t, r.ruleStatus("Errors").Held)
+	r.comes(2)
+	r.fire("Errors", "api")
+	r.advance(5 * time.Minute)
+	s := r.ruleStatus("Errors")
+	require.Equal(t, incident.Suggest, s.Effective)
+	require.Equal(t, "flapping", s.Held)
+	require.NotZero(t, s.HeldUntil)
+}

@@ -77,13 +77,18 @@ func (e *Engine) modeUnder(r *rules.Rule, t *plan.Target) (incident.Mode, lowere
 	if mode.Rank() <= incident.Suggest.Rank() {
 		return mode, lowered{}
 	}
-	if change, held := e.changeOf(r, t); held {
-		return incident.Suggest, changedLately(r, change)
-	}
-	if l, flaps := e.flapsOn(r, t); flaps {
+	if l, held := e.loweredOn(r, t); held {
 		return incident.Suggest, l
 	}
 	return mode, lowered{}
+}
+
+// loweredOn says what holds a rule down to suggest on a target for a while.
+func (e *Engine) loweredOn(r *rules.Rule, t *plan.Target) (lowered, bool) {
+	if change, held := e.changeOf(r, t); held {
+		return changedLately(r, change), true
+	}
+	return e.flapsOn(r, t)
 }
 
 func (e *Engine) ceiling(t *plan.Target) incident.Mode {

@@ -103,24 +103,29 @@ func (e *Engine) effective(s *RuleStatus, r *rules.Rule, cfg *Configuration, tar
 	if target != nil {
 		targets = []*plan.Target{target}
 	}
-	if c, held := e.changeEverywhere(r, targets); held {
-		s.Effective, s.Held, s.HeldUntil = incident.Suggest, "changed", c.Until
+	l, held := e.loweredEverywhere(r, targets)
+	if !held {
+		return
+	}
+	s.Effective, s.Held, s.HeldUntil = incident.Suggest, "changed", l.until
+	if l.why.Guard == flappingGuard {
+		s.Held = "flapping"
 	}
 }
 
-// changeEverywhere is the change that ends first, when one holds the rule down for every target.
-func (e *Engine) changeEverywhere(r *rules.Rule, targets []*plan.Target) (incident.RuleChange, bool) {
-	var first incident.RuleChange
+// loweredEverywhere is what ends first of what holds the rule down, when something does for every target.
+func (e *Engine) loweredEverywhere(r *rules.Rule, targets []*plan.Target) (lowered, bool) {
+	var first lowered
 	for _, t := range targets {
-		c, held := e.changeOf(r, t)
+		l, held := e.loweredOn(r, t)
 		if !held {
-			return incident.RuleChange{}, false
+			return lowered{}, false
 		}
-		if first.Until.IsZero() || c.Until.Before(first.Until) {
-			first = c
+		if first.until.IsZero() || l.until.Before(first.until) {
+			first = l
 		}
 	}
-	return first, !first.Until.IsZero()
+	return first, !first.until.IsZero()
 }
 
 // lacks says what the rule is missing for the next mode.
