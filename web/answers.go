@@ -19,7 +19,7 @@ type Header struct {
 
 func header(kind string) Header { return Header{APIVersion, kind} }
 
-// List is an answer of several: kind IncidentList, TargetList, ReleaseList, RuleList or DeliveryList.
+// List is an answer of several: kind IncidentList, TargetList, ReleaseList or DeliveryList.
 type List[T any] struct {
 	Header
 	Items []T `json:"items"`

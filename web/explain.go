@@ -79,7 +79,7 @@ func (s *Server) explain(ctx context.Context, _ engine.Person, _ call, in Explai
 // Pick reads a payload and gives the alerts in it that have these labels, at most explainMost; left counts the others
 // that have them.
 func Pick(payload []byte, labels map[string]string, receipt time.Time) (picked []engine.Delivered, left int, err error) {
-	all, err := DecodePayload(payload, receipt)
+	all, err := decodePayload(payload, receipt)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -98,9 +98,9 @@ func Pick(payload []byte, labels map[string]string, receipt time.Time) (picked [
 	return picked[:most], len(picked) - most, nil
 }
 
-// DecodePayload reads what people have at hand of an alert: a notification as it was delivered, one alert of it, or what
+// decodePayload reads what people have at hand of an alert: a notification as it was delivered, one alert of it, or what
 // the APIs of Alertmanager and Prometheus show. It is for questions; at the door, Decode is strict.
-func DecodePayload(payload []byte, receipt time.Time) ([]engine.Delivered, error) {
+func decodePayload(payload []byte, receipt time.Time) ([]engine.Delivered, error) {
 	payload = bytes.TrimSpace(payload)
 	if bytes.HasPrefix(payload, []byte("[")) {
 		var alerts []shownAlert

@@ -113,7 +113,7 @@ func TestPayloadsThatPeopleHaveAtHand(t *testing.T) {
 		"a control character in labels": {`{"labels":{"a":"b\u001b[31m"},"startsAt":"2026-11-23T11:00:00Z"}`, "firing", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all, err := DecodePayload([]byte(c.payload), receipt)
+			all, err := decodePayload([]byte(c.payload), receipt)
 			require.NoError(t, err)
 			require.Len(t, all, 1)
 			require.Equal(t, c.status, all[0].Alert.Status)
@@ -160,7 +160,7 @@ func TestEveryRecordedPayloadCanBeExplained(t *testing.T) {
 	for _, file := range files {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
-		all, err := DecodePayload(body, receipt)
+		all, err := decodePayload(body, receipt)
 		require.NoError(t, err, file)
 		require.NotEmpty(t, all, file)
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// FlappingLasts is how long a rule that flapped on a target only suggests there, when no person resets it (S11).
-const FlappingLasts = 24 * time.Hour
+// flappingLasts is how long a rule that flapped on a target only suggests there, when no person resets it (S11).
+const flappingLasts = 24 * time.Hour
 
 type (
 	// Flapped says that a rule came and went on this target so often that acting on it would be guessing.
@@ -36,7 +36,7 @@ type FlappingState struct {
 }
 
 // Until is when it ends by itself.
-func (f FlappingState) Until() time.Time { return f.At.Add(FlappingLasts) }
+func (f FlappingState) Until() time.Time { return f.At.Add(flappingLasts) }
 
 // FlapsNow says whether a rule only suggests on this target because it flapped.
 func (t TargetHistory) FlapsNow(rule string, now time.Time) (FlappingState, bool) {

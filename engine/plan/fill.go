@@ -36,7 +36,7 @@ func fill(into reflect.Value, v any, path string) error {
 		into.Set(reflect.New(into.Type().Elem()))
 		return fill(into.Elem(), v, path)
 	}
-	if readsText(into.Type()) {
+	if ReadsText(into.Type()) {
 		return fillText(into, v, path)
 	}
 	switch into.Kind() {

@@ -87,7 +87,7 @@ func guess(t reflect.Type) any {
 		return map[string]any{}
 	case isList(t):
 		return []any{}
-	case readsText(t):
+	case ReadsText(t):
 		return ""
 	}
 	switch t.Kind() {

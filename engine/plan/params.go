@@ -126,7 +126,7 @@ func (p *param) accepts(k expr.Kind) bool {
 	switch {
 	case k == expr.Any || p.typ.Kind() == reflect.Interface:
 		return true
-	case readsText(p.typ):
+	case ReadsText(p.typ):
 		return k == expr.String || k == expr.Duration || k == expr.Timestamp
 	case isDict(p.typ):
 		return k == expr.Map

@@ -35,9 +35,6 @@ func (p *Procedure) Names(root string) bool {
 	return false
 }
 
-// ProcedureFor is the procedure that `do` means for a target, or why there is none.
-func (b *Book) ProcedureFor(t *Target, do string) (*Procedure, error) { return b.procedureFor(t, do) }
-
 // Ceiling is the lowest mode that the installation's word and the target's own allow.
 func (t *Target) Ceiling(installation incident.Mode) incident.Mode {
 	if t.Mode == "" {
@@ -57,6 +54,3 @@ func Fields(t reflect.Type) map[string]reflect.Type {
 	}
 	return all
 }
-
-// ReadsText says whether a type reads itself from text, as a duration does.
-func ReadsText(t reflect.Type) bool { return readsText(t) }

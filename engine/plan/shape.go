@@ -46,8 +46,8 @@ func placeOf(t reflect.Type) place {
 	return asData
 }
 
-// readsText says whether the type reads itself from text, as a duration does.
-func readsText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUnmarshaler) }
+// ReadsText says whether the type reads itself from text, as a duration does.
+func ReadsText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textUnmarshaler) }
 
 func indirect(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer {
@@ -58,9 +58,9 @@ func indirect(t reflect.Type) reflect.Type {
 
 // isDict and isList say which shape of YAML the type takes.
 func isDict(t reflect.Type) bool {
-	return !readsText(t) && (t.Kind() == reflect.Struct || t.Kind() == reflect.Map)
+	return !ReadsText(t) && (t.Kind() == reflect.Struct || t.Kind() == reflect.Map)
 }
-func isList(t reflect.Type) bool { return !readsText(t) && t.Kind() == reflect.Slice }
+func isList(t reflect.Type) bool { return !ReadsText(t) && t.Kind() == reflect.Slice }
 
 // child is the type under a key of a dict; ok is false for a key that a struct does not have.
 func child(t reflect.Type, key string) (reflect.Type, bool) {
@@ -129,7 +129,7 @@ func kindName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[actions.Duration]():
 		return "a duration such as 30s"
-	case readsText(t):
+	case ReadsText(t):
 		return "text"
 	case isList(t):
 		return "a list"
