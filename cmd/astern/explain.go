@@ -16,7 +16,6 @@ import (
 
 	"astern.dev/astern/actions"
 	"astern.dev/astern/engine"
-	"astern.dev/astern/engine/incident"
 	"astern.dev/astern/web"
 )
 
@@ -233,13 +232,9 @@ func (a *app) explainByFiles(q explaining, payload []byte, at time.Time) (got an
 
 // onPaper is the configuration without what only a server has: no connection is opened, no secret read.
 func (l *loaded) onPaper() *engine.Configuration {
-	cfg := &engine.Configuration{Rules: l.Rules, Book: l.Book, Digest: l.Digest, Settings: engine.Settings{TeamGuards: map[string]incident.Guards{}}}
-	if l.Config == nil {
-		return cfg
-	}
-	cfg.Settings.DefaultMode, cfg.Settings.Modes, cfg.Settings.Guards = l.Config.Modes.Default, l.Config.Modes.ByEnvironment, l.Config.Guards
-	for _, t := range l.Config.Teams {
-		cfg.Settings.TeamGuards[t.Name] = t.Guards
+	cfg := &engine.Configuration{Rules: l.Rules, Book: l.Book, Digest: l.Digest}
+	if l.Config != nil {
+		cfg.Settings = closedSettings(l.Config)
 	}
 	return cfg
 }

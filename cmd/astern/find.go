@@ -165,6 +165,19 @@ func (f *found) load() (*loaded, expr.Diagnostics, error) {
 	return loadFiles(f.files)
 }
 
+// loadGood loads what the arguments name, whole and without a mistake.
+func loadGood(args []string) (*loaded, error) {
+	f, err := find(args)
+	if err != nil {
+		return nil, err
+	}
+	l, mistakes, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	return l, mistakes.Err()
+}
+
 func (f *found) strangers() string {
 	if len(f.strange) == 0 {
 		return ""

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -23,11 +24,7 @@ func rulesCommand(a *app) *cobra.Command {
 			"bound is over 50 % (or what the rule demands with `guards: {score: 0.6}`), and its condition could always be evaluated.",
 		Example: "  astern rules\n  astern rules waive ErrorRateSpike --reason \"only the summary was changed\"\n  astern rules promote ErrorRateSpike rules.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			got, err := get[web.RuleList](cmd.Context(), c, apiPath("rules"), nil)
+			got, err := a.rulesInForce(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -36,6 +33,15 @@ func rulesCommand(a *app) *cobra.Command {
 	}
 	c.AddCommand(rulesWaiveCommand(a), rulesResetCommand(a), rulesPromoteCommand(a), rulesDiffCommand(a))
 	return c
+}
+
+// rulesInForce asks the server for its rules.
+func (a *app) rulesInForce(ctx context.Context) (got answer[web.RuleList], err error) {
+	c, err := a.connect()
+	if err != nil {
+		return got, err
+	}
+	return get[web.RuleList](ctx, c, apiPath("rules"), nil)
 }
 
 func rulesWaiveCommand(a *app) *cobra.Command {

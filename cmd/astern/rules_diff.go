@@ -22,22 +22,11 @@ func rulesDiffCommand(a *app) *cobra.Command {
 			"that means once the files are loaded. Exit code 0 when they are the same, 1 when they differ.",
 		Example: "  astern rules diff\n  astern rules diff rules/*.yaml\n  astern rules diff -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := find(args)
+			l, err := loadGood(args)
 			if err != nil {
 				return err
 			}
-			l, mistakes, err := f.load()
-			if err != nil {
-				return err
-			}
-			if err := mistakes.Err(); err != nil {
-				return err
-			}
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			got, err := get[web.RuleList](cmd.Context(), c, apiPath("rules"), nil)
+			got, err := a.rulesInForce(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -100,15 +97,8 @@ func (a *app) promote(ctx context.Context, name string, args []string, anyway bo
 
 // ruleToPromote reads the files and finds the rule in them.
 func ruleToPromote(name string, args []string) (*loaded, *rules.Rule, error) {
-	f, err := find(args)
+	l, err := loadGood(args)
 	if err != nil {
-		return nil, nil, err
-	}
-	l, mistakes, err := f.load()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := mistakes.Err(); err != nil {
 		return nil, nil, err
 	}
 	rule, ok := l.Rules.Rule(name)
@@ -119,11 +109,7 @@ func ruleToPromote(name string, args []string) (*loaded, *rules.Rule, error) {
 }
 
 func (a *app) ruleOfServer(ctx context.Context, name string) (engine.RuleStatus, error) {
-	c, err := a.connect()
-	if err != nil {
-		return engine.RuleStatus{}, err
-	}
-	got, err := get[web.RuleList](ctx, c, apiPath("rules"), nil)
+	got, err := a.rulesInForce(ctx)
 	if err != nil {
 		return engine.RuleStatus{}, err
 	}
@@ -135,93 +121,17 @@ func (a *app) ruleOfServer(ctx context.Context, name string) (engine.RuleStatus,
 	return engine.RuleStatus{}, fail(exitNo, "a rule begins in the mode of its file: nothing is to be promoted", "the server runs no rule %q", name)
 }
 
-// withMode is the rule's file with another mode in it and everything else as it stands, proven by reading it again.
+// withMode is the rule's file with another mode in it and everything else as it stands.
 func (l *loaded) withMode(rule *rules.Rule, mode incident.Mode) ([]byte, error) {
-	after, ok := withMode(l.files.Rules[rule.File], rule, mode)
-	if !ok {
-		return nil, byHand(rule, mode)
-	}
-	env, err := expr.NewEnv()
-	if err != nil {
-		return nil, err
-	}
-	files := maps.Clone(l.files.Rules)
-	files[rule.File] = after
-	set, found := rules.Load(env, files)
-	if err := found.Err(); err != nil {
+	after, err := l.Rules.WithMode(l.files.Rules, rule, string(mode))
+	var found expr.Diagnostics
+	switch {
+	case errors.Is(err, rules.ErrByHand):
+		return nil, fail(exitNo, fmt.Sprintf("write `mode: %s` at rule %s yourself", mode, rule.Name), "the mode of %s in %s:%d is written in a way that cannot be changed alone", rule.Name, rule.File, rule.Line)
+	case errors.As(err, &found):
 		return nil, fail(exitNo, "", "%s cannot be in %s as it is written: %s", rule.Name, mode, found[0].Message)
 	}
-	same := slices.EqualFunc(l.Rules.Rules(), set.Rules(), func(old, now *rules.Rule) bool {
-		return old.Name == now.Name && (old.Digest == now.Digest) == (old.Name != rule.Name)
-	})
-	if changed, there := set.Rule(rule.Name); !same || !there || changed.Mode != string(mode) {
-		return nil, byHand(rule, mode)
-	}
-	return after, nil
-}
-
-func byHand(rule *rules.Rule, mode incident.Mode) error {
-	return fail(exitNo, fmt.Sprintf("write `mode: %s` at rule %s yourself", mode, rule.Name), "the mode of %s in %s:%d is written in a way that cannot be changed alone", rule.Name, rule.File, rule.Line)
-}
-
-// withMode puts a mode in the place of the one that is written, or beside the rule's name when none is.
-func withMode(text []byte, rule *rules.Rule, mode incident.Mode) ([]byte, bool) {
-	written := rule.Node().Get("mode")
-	if !written.Exists() {
-		return modeBeside(text, rule.Node().Get("rule").Diagnostic("", "", ""), rule.Name, mode)
-	}
-	at := written.Diagnostic("", "", "")
-	from, ok := offset(text, at.Line, at.Column)
-	if !ok {
-		return nil, false
-	}
-	if text[from] == '"' || text[from] == '\'' {
-		from++
-	}
-	rest, is := bytes.CutPrefix(text[from:], []byte(rule.Mode))
-	return slices.Concat(text[:from], []byte(mode), rest), is
-}
-
-// modeBeside writes the key as its neighbour is written: between braces, or on a line of its own.
-func modeBeside(text []byte, name expr.Diagnostic, rule string, mode incident.Mode) ([]byte, bool) {
-	at, ok := offset(text, name.Line, name.Column)
-	if !ok || !bytes.Contains(text[at:], []byte(rule)) {
-		return nil, false
-	}
-	begin := bytes.LastIndexByte(text[:at], '\n') + 1
-	if before := text[begin:at]; !bytes.Contains(before, []byte("{")) {
-		line, _, _ := bytes.Cut(text[begin:], []byte("\n"))
-		ending := "\n"
-		if bytes.HasSuffix(line, []byte("\r")) {
-			ending = "\r\n"
-		}
-		key := strings.Repeat(" ", max(bytes.LastIndex(before, []byte("rule")), 0)) + "mode: " + string(mode)
-		end := begin + len(bytes.TrimSuffix(line, []byte("\r")))
-		return slices.Concat(text[:end], []byte(ending+key), text[end:]), true
-	}
-	end := at + bytes.Index(text[at:], []byte(rule)) + len(rule)
-	if end < len(text) && (text[end] == '"' || text[end] == '\'') {
-		end++
-	}
-	return slices.Concat(text[:end], []byte(", mode: "+string(mode)), text[end:]), true
-}
-
-// offset is where a line and column, both from 1, are in a text; columns count characters.
-func offset(text []byte, line, column int) (int, bool) {
-	at := 0
-	for range line - 1 {
-		n := bytes.IndexByte(text[at:], '\n')
-		if n < 0 {
-			return 0, false
-		}
-		at += n + 1
-	}
-	for i := range string(text[at:]) {
-		if column--; column == 0 {
-			return at + i, true
-		}
-	}
-	return 0, false
+	return after, err
 }
 
 // shownPath is a file's path for a diff: from here, or from its own directory when it lies elsewhere.

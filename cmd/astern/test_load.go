@@ -123,21 +123,6 @@ func testConfiguration(s ruletest.Sources, registry *actions.Registry) (*engine.
 	return &engine.Configuration{Rules: l.Rules, Book: l.Book, Settings: settings, Digest: l.Digest}, append(found, more...), err
 }
 
-// closedSettings is what astern.yaml says, without connections.
-func closedSettings(c *config.Config) engine.Settings {
-	s := engine.Settings{
-		DefaultMode: c.Modes.Default, Modes: c.Modes.ByEnvironment, Guards: c.Guards, TeamGuards: map[string]incident.Guards{},
-		SenderConnections: map[string]string{}, Retention: c.Retention.Incidents,
-	}
-	for _, t := range c.Teams {
-		s.TeamGuards[t.Name] = t.Guards
-	}
-	for _, sender := range c.Senders {
-		s.SenderConnections[sender.Name] = senderConnection(c, sender)
-	}
-	return s
-}
-
 // overlay puts files of the kinds that are named in place of those before.
 func overlay(before, named config.Files) config.Files {
 	for _, kind := range []struct{ into, from *map[string][]byte }{

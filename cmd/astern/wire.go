@@ -24,14 +24,8 @@ import (
 // configuration turns what was loaded into what the engine holds: connections are opened, none of them is dialled.
 func configuration(l *loaded, externalURL string) (*engine.Configuration, error) {
 	c := l.Config
-	s := engine.Settings{
-		DefaultMode: c.Modes.Default, Modes: c.Modes.ByEnvironment, Guards: c.Guards, TeamGuards: map[string]incident.Guards{},
-		Connections: map[string]map[string]any{}, SenderConnections: map[string]string{}, ExternalURL: externalURL,
-		Retention: c.Retention.Incidents,
-	}
-	for _, t := range c.Teams {
-		s.TeamGuards[t.Name] = t.Guards
-	}
+	s := closedSettings(c)
+	s.ExternalURL, s.Connections = externalURL, map[string]map[string]any{}
 	dial := client.NewDialer(c.Egress.Allow)
 	for kind, named := range c.Connections {
 		s.Connections[kind] = map[string]any{}
@@ -46,11 +40,23 @@ func configuration(l *loaded, externalURL string) (*engine.Configuration, error)
 	if err := openDefaults(l.Registry, s.Connections, dial); err != nil {
 		return nil, err
 	}
+	source, err := l.snapshot()
+	return &engine.Configuration{Rules: l.Rules, Book: l.Book, Settings: s, Digest: l.Digest, Source: source}, err
+}
+
+// closedSettings is what astern.yaml says, without connections.
+func closedSettings(c *config.Config) engine.Settings {
+	s := engine.Settings{
+		DefaultMode: c.Modes.Default, Modes: c.Modes.ByEnvironment, Guards: c.Guards, TeamGuards: map[string]incident.Guards{},
+		SenderConnections: map[string]string{}, Retention: c.Retention.Incidents,
+	}
+	for _, t := range c.Teams {
+		s.TeamGuards[t.Name] = t.Guards
+	}
 	for _, sender := range c.Senders {
 		s.SenderConnections[sender.Name] = senderConnection(c, sender)
 	}
-	source, err := l.snapshot()
-	return &engine.Configuration{Rules: l.Rules, Book: l.Book, Settings: s, Digest: l.Digest, Source: source}, err
+	return s
 }
 
 // openDefaults opens the empty connection of each kind that has none configured and is valid without a word: a smoke test
