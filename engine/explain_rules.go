@@ -67,8 +67,8 @@ func modeLevels(cfg *Configuration, r *rules.Rule, t *plan.Target, above string)
 	}
 	if mode, written := cfg.Settings.Modes[t.Environment]; written {
 		levels = append(levels, ModeLevel{"modes." + t.Environment, mode})
-	} else if cfg.Settings.DefaultMode != "" {
-		levels = append(levels, ModeLevel{"modes.default", cfg.Settings.DefaultMode})
+	} else {
+		levels = append(levels, ModeLevel{"modes.default", incident.Lowest(cfg.Settings.DefaultMode)}) // none written is observe, as in ceiling
 	}
 	if above != "" {
 		levels = append(levels, ModeLevel{above, incident.Observe})
