@@ -92,7 +92,7 @@ func (e *Engine) guardMassEvent(ctx context.Context, q question) incident.Findin
 		return pass(massGuard, "S8", "released by a person until %s", i.MassReleasedUntil.UTC().Format(time.RFC3339))
 	}
 	targets := e.wantingTargets(q)
-	if !q.isMass(len(targets)) {
+	if !q.guards.MassEvent.Value.Mass(len(targets), len(q.cfg.Book.Targets())) {
 		return pass(massGuard, "S8", "%d of %d targets want action", len(targets), len(q.cfg.Book.Targets()))
 	}
 	return e.callMassEvent(ctx, q, targets)
@@ -117,12 +117,6 @@ func (e *Engine) wantingTargets(q question) []string {
 		targets[q.inc.Target] = true
 	}
 	return sortedKeys(targets)
-}
-
-func (q question) isMass(wanting int) bool {
-	burst := q.guards.MassEvent.Value
-	total := len(q.cfg.Book.Targets())
-	return wanting >= burst.Count || (burst.Percent > 0 && wanting >= 3 && wanting*100 >= burst.Percent*total)
 }
 
 // callMassEvent records the event once; the incident that is named in it tells people, all others hold quietly.

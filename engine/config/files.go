@@ -46,10 +46,14 @@ func (c *Config) Read() (Files, expr.Diagnostics) {
 	return files, f.Diagnostics()
 }
 
-func (c *Config) read(n *expr.Node) map[string][]byte {
+func (c *Config) read(n *expr.Node) map[string][]byte { return ReadPatterns(n, c.Dir) }
+
+// ReadPatterns reads what a list of patterns finds, those that are relative in a directory. A pattern that finds nothing,
+// or a file that cannot be read, is a mistake at the pattern.
+func ReadPatterns(n *expr.Node, dir string) map[string][]byte {
 	files := map[string][]byte{}
 	for _, item := range n.List() {
-		names, err := filepath.Glob(c.file(item))
+		names, err := filepath.Glob(Beside(dir, item.Str()))
 		if err != nil || len(names) == 0 {
 			item.Report("config/pattern", fmt.Sprintf("no file is found by %q", item.Str()), "")
 		}

@@ -123,12 +123,14 @@ func (c *Config) readTeams(n *expr.Node) []Team {
 }
 
 // file is a name of a file, relative to astern.yaml unless absolute; empty when it is not written.
-func (c *Config) file(n *expr.Node) string {
-	name := n.Str()
+func (c *Config) file(n *expr.Node) string { return Beside(c.Dir, n.Str()) }
+
+// Beside is a name as a file in a directory means it: absolute, or relative to the directory.
+func Beside(dir, name string) string {
 	if name == "" || filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(c.Dir, name)
+	return filepath.Join(dir, name)
 }
 
 // unique remembers what was named.

@@ -51,6 +51,11 @@ type Burst struct {
 	Within  time.Duration
 }
 
+// Mass says whether so many targets of all are a mass event (S8); a share counts from three on.
+func (b Burst) Mass(wanting, all int) bool {
+	return wanting >= b.Count || b.Percent > 0 && wanting >= 3 && wanting*100 >= b.Percent*all
+}
+
 // DefaultGuards is what holds where nobody wrote anything else.
 func DefaultGuards() Guards {
 	return Guards{

@@ -287,8 +287,7 @@ func (o *outcome) massEvent(c *Case) {
 			wanting[other.Target] = true
 		}
 	}
-	n, all := len(wanting), len(o.config.Book.Targets())
-	if n >= g.Value.Count || g.Value.Percent > 0 && n >= 3 && n*100 >= g.Value.Percent*all {
+	if n := len(wanting); g.Value.Mass(n, len(o.config.Book.Targets())) {
 		c.Outcome, c.Reason = Mass, fmt.Sprintf("mass event: %d targets want action within %s", n, g.Value.Within)
 		c.Act = nil
 	}

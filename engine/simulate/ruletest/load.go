@@ -3,12 +3,12 @@ package ruletest
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"astern.dev/astern/engine"
+	"astern.dev/astern/engine/config"
 	"astern.dev/astern/engine/simulate/prom"
 	"astern.dev/astern/rules/expr"
 )
@@ -55,11 +55,12 @@ func (l *loader) read(root *expr.Node) (*File, error) {
 	if got.Configuration, err = l.configured(root, Sources{}); err != nil {
 		return nil, err
 	}
-	if root.Get("tests").Exists() && len(root.Get("tests").List()) == 0 || !root.Get("tests").Exists() {
+	tests := root.Get("tests").List()
+	if len(tests) == 0 {
 		root.Get("tests").Report("test/empty", "the file holds no test", "")
 	}
 	names := map[string]int{}
-	for _, n := range root.Get("tests").List() {
+	for _, n := range tests {
 		if !n.Exists() {
 			n.Report("test/empty", "the test is empty", "")
 		}
@@ -105,43 +106,17 @@ func (l *loader) sources(n *expr.Node, s Sources) Sources {
 		}
 	}
 	if name := n.Get("config_file").Str(); name != "" {
-		s.Config = l.beside(name)
+		s.Config = config.Beside(l.dir, name)
 	}
 	return s
 }
 
-func (l *loader) beside(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(l.dir, name)
-}
-
-// files reads what patterns find. One that finds nothing is a mistake.
+// files reads what patterns find; nil when nothing is written.
 func (l *loader) files(n *expr.Node) map[string][]byte {
 	if !n.Exists() {
 		return nil
 	}
-	files := map[string][]byte{}
-	for _, item := range n.List() {
-		pattern := item.Str()
-		if pattern == "" {
-			continue
-		}
-		names, err := filepath.Glob(l.beside(pattern))
-		if err != nil || len(names) == 0 {
-			item.Report("config/pattern", fmt.Sprintf("no file is found by %q", pattern), "")
-		}
-		for _, name := range names {
-			data, err := os.ReadFile(name)
-			if err != nil {
-				item.Report("config/file", err.Error(), "")
-				continue
-			}
-			files[name] = data
-		}
-	}
-	return files
+	return config.ReadPatterns(n, l.dir)
 }
 
 // prometheusRules reads rule files of Prometheus with its own code.
