@@ -14,12 +14,11 @@ import (
 
 // Alertmanager is the list that its API shows: what fires, and what mutes it. It is safe for concurrent use.
 type Alertmanager struct {
-	mu       sync.Mutex
-	now      func() time.Time
-	receiver string
-	alerts   map[string]client.GettableAlert // by identity
-	mutes    []Mute
-	down     bool
+	mu     sync.Mutex
+	now    func() time.Time
+	alerts map[string]client.GettableAlert // by identity
+	mutes  []Mute
+	down   bool
 }
 
 // Mute silences or inhibits every alert that carries its labels.
@@ -35,7 +34,7 @@ func (a *Alertmanager) Set(labels, annotations map[string]string, since time.Tim
 	defer a.mu.Unlock()
 	id := engine.AlertID("", labels)
 	a.alerts[id] = client.GettableAlert{
-		Labels: labels, Annotations: annotations, Fingerprint: id[:16], StartsAt: since, Receivers: []client.Receiver{{Name: a.receiver}},
+		Labels: labels, Annotations: annotations, Fingerprint: id[:16], StartsAt: since, Receivers: []client.Receiver{{Name: Receiver}},
 	}
 }
 

@@ -72,11 +72,7 @@ func (c *clock) soonest() (time.Time, bool) {
 func (c *clock) next(until time.Time) (*due, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d, ok := c.agenda.next(until)
-	if ok && d.at.After(c.at) {
-		c.at = d.at
-	}
-	return d, ok
+	return c.agenda.next(until)
 }
 
 // wish asks for work on a task; an earlier wish wins.

@@ -55,11 +55,11 @@ func (w *World) Run(ctx context.Context, until time.Time) error {
 
 // one does the next thing; false when nothing is due until then.
 func (w *World) one(until time.Time) bool {
-	at, any := w.clock.soonest()
-	if w.idle && (!any || at.After(until)) {
-		return false // nothing can happen: the minutes between are all alike
-	}
-	if !any || at.After(until) {
+	at, some := w.clock.soonest()
+	if !some || at.After(until) {
+		if w.idle {
+			return false // nothing can happen: the minutes between are all alike
+		}
 		at = until
 	}
 	switch {
@@ -68,7 +68,7 @@ func (w *World) one(until time.Time) bool {
 		w.tick = w.tick.Add(engine.ReconcileEvery)
 		w.idle = w.engine.ReconcileTick(w.ctx)
 		return true
-	case !any || at.After(until) || !w.due(until):
+	case !w.due(until):
 		return false
 	}
 	w.engine.ReconcileWaiting(w.ctx)
@@ -109,7 +109,7 @@ func (w *World) bark() {
 		return
 	}
 	w.barked = w.Now()
-	_, err := w.Deliver(w.ctx, engine.Notification{Source: w.Source(), Receiver: w.opts.Receiver, Status: "firing", GroupKey: "{}:{alertname=\"Watchdog\"}",
+	_, err := w.Deliver(w.ctx, engine.Notification{Source: w.Source(), Receiver: Receiver, Status: "firing", GroupKey: "{}:{alertname=\"Watchdog\"}",
 		Alerts: []engine.Delivered{{Alert: incident.Alert{Status: "firing", Labels: map[string]string{"alertname": "Watchdog"}, StartsAt: w.opts.Start}}}})
 	if err != nil {
 		w.failed = errors.Join(w.failed, err)

@@ -40,10 +40,10 @@ type Options struct {
 	// Outcome says what a step comes to, and Telling what a telling does; nil succeeds at once.
 	Outcome func(StepCall) StepOutcome
 	Telling func(NoticeCall) error
-	// Receiver is astern's receiver in Alertmanager's route; "astern" without a word.
-	Receiver string
-	Log      *zap.Logger
 }
+
+// Receiver is astern's receiver in the route of the world's Alertmanager.
+const Receiver = "astern"
 
 // World is one installation on virtual time. Its methods are called by one goroutine; what it runs takes turns.
 type World struct {
@@ -81,7 +81,7 @@ type World struct {
 func New(ctx context.Context, o Options) (*World, error) {
 	w := &World{opts: o.withDefaults(), clock: newClock(o.Start), touched: map[string]int{}, effects: map[string]bool{}, timeouts: map[string]time.Duration{}}
 	w.registry = o.Registry.Around(w.wrap)
-	w.alertmanager = &Alertmanager{now: w.Now, receiver: w.opts.Receiver, alerts: map[string]client.GettableAlert{}}
+	w.alertmanager = &Alertmanager{now: w.Now, alerts: map[string]client.GettableAlert{}}
 	var err error
 	if w.dir, err = os.MkdirTemp("", "astern-simulate-"); err != nil {
 		return nil, fmt.Errorf("make a folder for the simulation: %w", err)
@@ -109,12 +109,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Prometheus == nil {
 		o.Prometheus = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusServiceUnavailable) })
-	}
-	if o.Receiver == "" {
-		o.Receiver = "astern"
-	}
-	if o.Log == nil {
-		o.Log = zap.NewNop()
 	}
 	return o
 }
@@ -167,7 +161,7 @@ func (w *World) boot(ctx context.Context) error {
 	w.ctx, w.kill = context.WithCancel(context.WithoutCancel(ctx))
 	w.life = &mortal{Store: w.store}
 	var err error
-	w.engine, err = engine.New(engine.Options{Store: w.life, Log: w.opts.Log, Now: w.now, Registry: w.registry, Config: w.config, InTurn: true,
+	w.engine, err = engine.New(engine.Options{Store: w.life, Log: zap.NewNop(), Now: w.now, Registry: w.registry, Config: w.config, InTurn: true,
 		Elapsed: func() time.Duration { return w.Now().Sub(w.opts.Start) }})
 	if err != nil {
 		return err
@@ -228,14 +222,14 @@ func (w *World) Source() string {
 	return slices.Sorted(maps.Keys(w.config.Settings.SenderConnections))[0]
 }
 
-// Steps are the attempts that ended, in order; Tellings what was told, failures among them.
+// Steps are the attempts that ended, in order.
 func (w *World) Steps() []StepRun {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.steps)
 }
 
-// Tellings are what was told so far.
+// Tellings are what was told so far, failures among them.
 func (w *World) Tellings() []Telling {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,24 +36,12 @@ const maxNames = 4000
 func selector(names []string) string {
 	quoted := make([]string, len(names))
 	for n, name := range names {
-		quoted[n] = quoteRegexp(name)
+		quoted[n] = regexp.QuoteMeta(name)
 	}
 	if list := strings.Join(quoted, "|"); len(list) <= maxNames && names != nil {
 		return `ALERTS{alertstate="firing",alertname=~` + strconv.Quote(list) + `}`
 	}
 	return `ALERTS{alertstate="firing",alertname!="` + watchdog + `"}`
-}
-
-// quoteRegexp escapes what means something in a regular expression.
-func quoteRegexp(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strings.ContainsRune(`\.+*?()|[]{}^$`, r) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // episodes reads what fired.
@@ -192,5 +181,3 @@ func labelText(labels map[string]string) string {
 	}
 	return b.String()
 }
-
-func compareText(a, b string) int { return strings.Compare(a, b) }

@@ -1,7 +1,9 @@
 package backtest
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"astern.dev/astern/actions/client"
@@ -87,12 +89,12 @@ func together(chunks [][]beats, step time.Duration) []beats {
 	for n := range all {
 		all[n].Runs = whole(all[n].Runs, step.Milliseconds())
 	}
-	slices.SortFunc(all, func(a, b beats) int { return compareText(labelText(a.Labels), labelText(b.Labels)) })
+	slices.SortFunc(all, func(a, b beats) int { return strings.Compare(labelText(a.Labels), labelText(b.Labels)) })
 	return all
 }
 
 func whole(parts []run, step int64) []run {
-	slices.SortFunc(parts, func(a, b run) int { return int(a.First - b.First) })
+	slices.SortFunc(parts, func(a, b run) int { return cmp.Compare(a.First, b.First) })
 	every := int64(0)
 	for _, r := range parts {
 		every = leastOf(every, r.Every)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"astern.dev/astern/actions/client"
 )
 
@@ -88,9 +90,7 @@ func (f *forward) seen(query string, at time.Time) (Values, bool) {
 func valuesOf(query string, body []byte) (Values, bool) {
 	var said struct {
 		Data struct {
-			Result []struct {
-				Values [][2]any `json:"values"`
-			} `json:"result"`
+			Result model.Matrix `json:"result"`
 		} `json:"data"`
 	}
 	if json.Unmarshal(body, &said) != nil || len(said.Data.Result) != 1 {
@@ -98,11 +98,7 @@ func valuesOf(query string, body []byte) (Values, bool) {
 	}
 	v := Values{Query: query}
 	for _, pair := range said.Data.Result[0].Values {
-		text, _ := pair[1].(string)
-		value, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return Values{}, false
-		}
+		value := float64(pair.Value)
 		if v.Points == 0 || value < v.Least {
 			v.Least = value
 		}

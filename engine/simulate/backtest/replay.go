@@ -1,6 +1,7 @@
 package backtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,20 +75,12 @@ func (h *History) replay(ctx context.Context, c *Configuration) (_ *outcome, err
 	o := &outcome{history: h, config: c, server: server, source: w.Source(), became: map[episodeKey][]incident.Decision{}}
 	h.schedule(w, o)
 	if err := w.Run(ctx, h.Until); err != nil {
-		return nil, cmpError(context.Cause(ctx), err)
+		return nil, cmp.Or(context.Cause(ctx), err) // that a run was ended says less than why
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, cause
 	}
 	return o, o.collect(ctx, w.Engine())
-}
-
-// cmpError is the cause where there is one: that a run was ended says less than why.
-func cmpError(cause, err error) error {
-	if cause != nil {
-		return cause
-	}
-	return err
 }
 
 // Replaying is what progress is told of while the past happens once more.
@@ -101,11 +94,7 @@ func (h *History) schedule(w *simulate.World, o *outcome) {
 		w.At(s.To, func(context.Context) error { w.Watchdog(true); return nil })
 	}
 	for _, r := range h.Releases {
-		at := r.At
-		if at.Before(h.begin) {
-			at = h.begin
-		}
-		w.At(at, func(ctx context.Context) error {
+		w.At(later(r.At, h.begin), func(ctx context.Context) error {
 			_, known := o.config.Book.Target(r.Target)
 			if !known {
 				return nil
@@ -165,7 +154,7 @@ func notification(w *simulate.World, e Episode, status string) engine.Notificati
 	if status == "resolved" {
 		a.EndsAt = e.To
 	}
-	return engine.Notification{Source: w.Source(), Receiver: "astern", Status: status, GroupKey: "{}", Alerts: []engine.Delivered{{Alert: a}}}
+	return engine.Notification{Source: w.Source(), Receiver: simulate.Receiver, Status: status, GroupKey: "{}", Alerts: []engine.Delivered{{Alert: a}}}
 }
 
 // episodeKey names an episode: the alert's identity and when it began.

@@ -1,6 +1,7 @@
 package ruletest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ type play struct {
 	world *simulate.World
 	prom  *prom.Server
 	route *route
-	// barks is what the test says of the Watchdog; firing what Prometheus does, where its rules have one.
+	// dead is what the test says of the Watchdog; silent what Prometheus says, where its rules have one that ended.
 	dead, silent bool
 
 	seen  []expr.Vars // each alert that was delivered, for the coverage
@@ -113,7 +114,7 @@ func (p *play) begin(ctx context.Context) error {
 	}
 	p.world.Watchdog(true)
 	releases := slices.Clone(p.test.Releases)
-	slices.SortStableFunc(releases, func(a, b Release) int { return int((a.At - b.At) / time.Millisecond) })
+	slices.SortStableFunc(releases, func(a, b Release) int { return cmp.Compare(a.At, b.At) })
 	for _, r := range releases {
 		if r.At > 0 {
 			p.at(ctx, r.At, func(ctx context.Context) error { return p.released(ctx, r) })

@@ -182,7 +182,7 @@ func (p *play) deliver(ctx context.Context, n engine.Notification, peers int) er
 	if n.Source == "" {
 		n.Source = p.world.Source()
 	}
-	n.Receiver, n.GroupKey = "astern", "{}"
+	n.Receiver, n.GroupKey = simulate.Receiver, "{}"
 	for i := range n.Alerts {
 		n.Alerts[i].Alert.Fingerprint = engine.AlertID("", n.Alerts[i].Alert.Labels)[:16]
 		p.remember(n.Source, n.Alerts[i].Alert)
