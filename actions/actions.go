@@ -43,6 +43,25 @@ type Laster interface {
 	Lasts() time.Duration
 }
 
+// Readier is an action that can say now whether its Run could do its work later: what it goes back to is there, its
+// credentials are good, its rights are granted. It only reads. The error says what is missing and what to do.
+type Readier interface {
+	Ready(ctx context.Context, env Env) error
+}
+
+// Accessor is an action that says from its parameters alone which rights it needs at the Kubernetes API of its connection.
+type Accessor interface {
+	Access() []Access
+}
+
+// Access is a right at a Kubernetes API: verbs on one kind of object. An empty Name is every object of the namespace, an empty
+// Namespace an object that lies in none.
+type Access struct {
+	Group, Resource, Subresource string
+	Namespace, Name              string
+	Verbs                        []string
+}
+
 // Repairer is an action that can undo its own half effect. It never undoes a whole one.
 type Repairer interface {
 	Repair(ctx context.Context, env Env) error
@@ -79,6 +98,8 @@ type Env struct {
 	Key string
 	// Incident, Target and Environment name what it is for.
 	Incident, Target, Environment string
+	// Installation names this astern and its history: whoever shares a target with another installation sees it (S3).
+	Installation string
 	// Attempt counts from 1. Token is the fencing token of the target's lock; it only grows (S3).
 	Attempt int
 	Token   int64
