@@ -16,16 +16,18 @@ import (
 // ErrNotDebian says that a neighbour comes from Debian packages and this machine has no apt-get.
 var ErrNotDebian = errors.New("it comes from Debian packages and apt-get is not here: put one on PATH")
 
-// haproxyRecipe unpacks Debian's HAProxy, with the libraries it needs, without installing anything.
-func haproxyRecipe() recipe {
+// debian is a program in a Debian package. It is unpacked, with the libraries it needs, without installing anything.
+type debian struct{ name, pkg, program string }
+
+func debianRecipe(d debian, least version, args ...string) recipe {
 	return recipe{
-		name: "haproxy", least: version{2, 4, 0}, args: []string{"-v"}, about: "some seconds", madeAs: "unpacked",
-		maker:   unpackHAProxy,
-		dirName: func() (string, error) { return "haproxy-" + distribution() + "-" + runtime.GOARCH, nil },
+		name: d.name, least: least, args: args, about: "some seconds", madeAs: "unpacked",
+		maker:   d.unpack,
+		dirName: func() (string, error) { return d.name + "-" + distribution() + "-" + runtime.GOARCH, nil },
 	}
 }
 
-func unpackHAProxy(ctx context.Context, dir string, log io.Writer) error {
+func (d debian) unpack(ctx context.Context, dir string, log io.Writer) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return ErrNotDebian
 	}
@@ -33,15 +35,15 @@ func unpackHAProxy(ctx context.Context, dir string, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	packages, err := apt.missing(ctx, "haproxy")
+	packages, err := apt.missing(ctx, d.pkg)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "haproxy: unpacking %s\n", strings.Join(packages, ", "))
+	fmt.Fprintf(log, "%s: unpacking %s\n", d.name, strings.Join(packages, ", "))
 	if err := apt.unpack(ctx, packages, filepath.Join(dir, "root")); err != nil {
 		return err
 	}
-	return launcher(dir, "haproxy", "usr/sbin/haproxy")
+	return launcher(dir, d.name, d.program)
 }
 
 // apt asks Debian's archive with lists of its own, so that it needs neither root nor a machine that was updated.

@@ -15,31 +15,79 @@ import (
 	"time"
 )
 
-// goRecipe builds a program from the module pinned in tools/<project>/go.mod. It is built there, without cgo.
-func goRecipe(name, project string, least version, about string) recipe {
+// project is a tools/<dir> whose go.mod pins a module that neighbours are built from.
+type project struct {
+	dir, module string
+	// tags and stamp go to `go build`; stamp tells the program the version it was built from.
+	tags  string
+	stamp func(pinned string) string
+}
+
+var (
+	prometheus = project{dir: "prometheus", module: "github.com/prometheus/prometheus", tags: "remove_all_sd", stamp: stampPrometheus}
+	// Alertmanager has no such tag; it is built with it all the same, so that it shares what was compiled for Prometheus.
+	alertmanager = project{dir: "alertmanager", module: "github.com/prometheus/alertmanager", tags: "remove_all_sd", stamp: stampPrometheus}
+	kubernetes   = project{dir: "kubernetes", module: "k8s.io/kubernetes", stamp: stampKubernetes}
+)
+
+func stampPrometheus(pinned string) string {
+	return " -X github.com/prometheus/common/version.Version=" + released(pinned)
+}
+
+// stampKubernetes names major and minor too: clients compare them.
+func stampKubernetes(pinned string) string {
+	parts := strings.Split(strings.TrimPrefix(pinned, "v"), ".")
+	const at = " -X k8s.io/component-base/version."
+	return at + "gitVersion=" + pinned + at + "gitMajor=" + parts[0] + at + "gitMinor=" + parts[1]
+}
+
+// goRecipe builds a program from a pinned module. It is built in the directory of the pin, without cgo.
+func goRecipe(name string, from project, least version, about string) recipe {
 	return recipe{
 		name: name, least: least, args: []string{"--version"}, about: about, madeAs: "built",
 		maker: func(ctx context.Context, dir string, log io.Writer) error {
-			return goBuild(ctx, name, project, dir, log)
+			return from.build(ctx, name, dir, log)
 		},
 		dirName: func() (string, error) {
-			_, pinned, err := pin(project)
+			_, pinned, err := from.pin()
 			return fmt.Sprintf("%s-%s-%s-%s", name, pinned, runtime.GOOS, runtime.GOARCH), err
 		},
 	}
 }
 
-func goBuild(ctx context.Context, name, project, dir string, log io.Writer) error {
-	module, pinned, err := pin(project)
+func (p project) build(ctx context.Context, name, dir string, log io.Writer) error {
+	at, pinned, err := p.pin()
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-tags=remove_all_sd",
-		"-ldflags=-s -w -X github.com/prometheus/common/version.Version="+released(pinned),
-		"-o", filepath.Join(dir, name), "github.com/prometheus/"+project+"/cmd/"+name)
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOTOOLCHAIN=local")
+	args := []string{"build", "-v", "-trimpath", "-ldflags=-s -w" + p.stamp(pinned), "-o", filepath.Join(dir, name)}
+	if p.tags != "" {
+		args = append(args, "-tags="+p.tags)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, p.module+"/cmd/"+name)...)
+	cmd.Dir = at
+	cmd.Env = buildEnv()
 	return runBuild(cmd, name, log)
+}
+
+func buildEnv(more ...string) []string {
+	return append(append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOTOOLCHAIN=local"), more...)
+}
+
+// installRecipe builds a program from a released module that needs no pins of ours, such as path "sigs.k8s.io/kwok/cmd/kwok".
+func installRecipe(path, pinned string, least version, about string) recipe {
+	name := filepath.Base(path)
+	return recipe{
+		name: name, least: least, args: []string{"--version"}, about: about, madeAs: "built",
+		maker: func(ctx context.Context, dir string, log io.Writer) error {
+			cmd := exec.CommandContext(ctx, "go", "install", "-v", "-trimpath", "-ldflags=-s -w", path+"@"+pinned)
+			cmd.Env = buildEnv("GOBIN="+dir, "GOFLAGS=")
+			return runBuild(cmd, name, log)
+		},
+		dirName: func() (string, error) {
+			return fmt.Sprintf("%s-%s-%s-%s", name, pinned, runtime.GOOS, runtime.GOARCH), nil
+		},
+	}
 }
 
 // runBuild counts the packages that `go build -v` prints, so that a person sees the build move.
@@ -67,21 +115,20 @@ func runBuild(cmd *exec.Cmd, name string, log io.Writer) error {
 	return nil
 }
 
-// pin finds tools/<project> of this checkout and the version its go.mod pins.
-func pin(project string) (dir, pinned string, err error) {
+// pin finds the project's directory in this checkout and the version its go.mod pins.
+func (p project) pin() (dir, pinned string, err error) {
 	root, err := Root()
 	if err != nil {
 		return "", "", err
 	}
-	dir = filepath.Join(root, "tools", project)
+	dir = filepath.Join(root, "tools", p.dir)
 	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
 		return "", "", err
 	}
-	line := regexp.MustCompile(`(?m)^\s*(?:require )?github\.com/prometheus/` + project + ` (v\S+)`)
-	m := line.FindSubmatch(text)
+	m := regexp.MustCompile(`(?m)^\s*(?:require )?` + regexp.QuoteMeta(p.module) + ` (v\S+)`).FindSubmatch(text)
 	if m == nil {
-		return "", "", fmt.Errorf("%s/go.mod pins no github.com/prometheus/%s", dir, project)
+		return "", "", fmt.Errorf("%s/go.mod pins no %s", dir, p.module)
 	}
 	return dir, string(m[1]), nil
 }

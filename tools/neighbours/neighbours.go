@@ -1,5 +1,5 @@
 // Package neighbours finds or builds the real programs that astern's demo and end-to-end tests run beside it:
-// Prometheus, Alertmanager and HAProxy. Each comes from PATH when its version is good enough, else from a cache outside
+// Prometheus, Alertmanager, HAProxy and a Kubernetes control plane. Each comes from PATH when its version is good enough, else from a cache outside
 // the checkout, else it is built with Go from the pinned modules in tools/, or unpacked from Debian packages. Nothing
 // needs root. It is a tool: the product imports it nowhere.
 package neighbours
@@ -67,9 +67,25 @@ type recipe struct {
 type maker func(ctx context.Context, dir string, log io.Writer) error
 
 var recipes = []recipe{
-	goRecipe("prometheus", "prometheus", version{2, 43, 0}, "about 4 minutes on two cores"),
-	goRecipe("promtool", "prometheus", version{2, 43, 0}, "about a minute after prometheus"),
-	goRecipe("alertmanager", "alertmanager", version{0, 28, 0}, "about a minute on two cores"),
-	goRecipe("amtool", "alertmanager", version{0, 28, 0}, "some seconds after alertmanager"),
-	haproxyRecipe(),
+	goRecipe("prometheus", prometheus, version{2, 43, 0}, "about 4 minutes on two cores"),
+	goRecipe("promtool", prometheus, version{2, 43, 0}, "about a minute after prometheus"),
+	goRecipe("alertmanager", alertmanager, version{0, 28, 0}, "about a minute on two cores"),
+	goRecipe("amtool", alertmanager, version{0, 28, 0}, "some seconds after alertmanager"),
+	debianRecipe(debian{"haproxy", "haproxy", "usr/sbin/haproxy"}, version{2, 4, 0}, "-v"),
+
+	goRecipe("kube-apiserver", kubernetes, version{1, 34, 0}, "about 7 minutes on two cores"),
+	goRecipe("kube-controller-manager", kubernetes, version{1, 34, 0}, "about 3 minutes after kube-apiserver"),
+	goRecipe("kube-scheduler", kubernetes, version{1, 34, 0}, "some seconds after kube-apiserver"),
+	goRecipe("kube-proxy", kubernetes, version{1, 34, 0}, "about a minute after kube-apiserver"),
+	goRecipe("kubectl", kubernetes, version{1, 34, 0}, "some seconds after kube-apiserver").asking("version", "--client"),
+	debianRecipe(debian{"etcd", "etcd-server", "usr/bin/etcd"}, version{3, 4, 0}, "--version"),
+	installRecipe("sigs.k8s.io/kwok/cmd/kwok", "v0.8.0", version{0, 7, 0}, "about 2 minutes on two cores"),
+	installRecipe("helm.sh/helm/v4/cmd/helm", "v4.3.1", version{4, 0, 0}, "about 3 minutes on two cores").asking("version"),
+	debianRecipe(debian{"nft", "nftables", "usr/sbin/nft"}, version{1, 0, 1}, "--version"),
+}
+
+// asking says how the program tells its version, where it is not --version.
+func (r recipe) asking(args ...string) recipe {
+	r.args = args
+	return r
 }

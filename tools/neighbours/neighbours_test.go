@@ -26,6 +26,11 @@ func TestAnOldProgramOnPathIsNotGoodEnough(t *testing.T) {
 		"alertmanager of today":               {"alertmanager", "alertmanager, version 0.31.1 (branch: HEAD)", true},
 		"haproxy of Debian 12":                {"haproxy", "HAProxy version 2.6.12-1+deb12u4 2026/05/30", true},
 		"a program that tells nothing useful": {"haproxy", "hello", false},
+		"an API server of today":              {"kube-apiserver", "Kubernetes v1.37.2", true},
+		"an API server of the year before":    {"kube-apiserver", "Kubernetes v1.33.9", false},
+		"etcd says it in capitals":            {"etcd", "etcd Version: 3.4.23", true},
+		"nft says it in its own way":          {"nft", "nftables v1.0.6 (Lester Gooch #5)", true},
+		"helm prints a struct":                {"helm", `version.BuildInfo{Version:"v4.3.1", GoVersion:"go1.26.8"}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -52,7 +57,7 @@ func recipeOf(t *testing.T, name string) recipe {
 }
 
 func TestEveryPinIsFound(t *testing.T) {
-	for _, name := range []string{"prometheus", "alertmanager"} {
+	for _, name := range []string{"prometheus", "alertmanager", "kube-apiserver", "kwok", "helm"} {
 		dir, err := recipeOf(t, name).dirName()
 		require.NoError(t, err)
 		require.Regexp(t, `^`+name+`-v\d+\.\d+\.\d+-`, dir)
@@ -114,7 +119,7 @@ func TestAFailedBuildLeavesNothingBehind(t *testing.T) {
 
 func TestUnknownNeighbourNamesTheKnown(t *testing.T) {
 	_, err := Find(t.Context(), "grafana", io.Discard)
-	require.ErrorContains(t, err, "alertmanager, amtool, haproxy, prometheus, promtool")
+	require.ErrorContains(t, err, "alertmanager, amtool, etcd, haproxy, helm, ")
 }
 
 func run(t *testing.T, path string, args ...string) string {
