@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/engine/plan"
 )
 
 // schema is a JSON Schema, or a part of one.
@@ -136,6 +137,8 @@ func targetSchema() schema {
 		may("mode", modes(), "the target's ceiling"),
 		may("owner", object(may("team", written(), ""), may("slack", written(), "")), "who answers for it"),
 		may("user_facing", truth(), ""),
+		may("workload", object(need("kind", oneOf(plan.WorkloadKinds()...), "a Service is what its selector picks: blue/green"), need("namespace", written(), ""), need("name", written(), "")),
+			"the object in a cluster that runs it; connections.kubernetes names the cluster"),
 		may("connections", mapOf(written()), "kind: name"),
 		may("vars", mapOf(anything()), "free values over those of its class"),
 		may("healthy", healthy(), "what counts as success"),

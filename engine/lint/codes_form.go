@@ -67,6 +67,7 @@ func planCodes() []Code {
 		mistake("target/select", "A selector that would select everything, nothing, or the same as another's.", "select: {}", "Name labels that tell targets apart."),
 		mistake("target/healthy", "Nothing says when the target is healthy, or two things do.", "healthy: {}", "Write queries under `all`, or `waived:` with a reason."),
 		mistake("target/vars", "A var holds ${…}, which is not read there.", "vars: {url: \"${target.name}\"}", "Write ${…} in the procedure."),
+		mistake("target/workload", "Two targets are one object of a cluster: each would undo what the other did.", "workload: {kind: Deployment, namespace: shop, name: api} twice", "Make one target of it."),
 		mistake("procedure/empty", "A procedure without a step does nothing.", "steps: []", "Write a step."),
 		mistake("procedure/bounds", "A number outside of its bounds.", "retry: {attempts: 0}", "Take one between the bounds that the message names."),
 		mistake("procedure/repair", "The action cannot undo its own half effect.", "on_failure: repair", "Write escalate or continue."),

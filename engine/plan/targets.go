@@ -35,6 +35,7 @@ func (b *Book) loadTargets(files []*expr.File) {
 		}
 	}
 	b.checkSelectors()
+	b.checkWorkloads()
 	b.bySelect = newSelectors(b.targets)
 }
 
@@ -54,7 +55,7 @@ func (b *Book) readClass(n *expr.Node) {
 
 func (b *Book) readTarget(n *expr.Node) {
 	name := n.Need("name").Str()
-	n = n.In("target "+name).Map("name", "class", "procedure", "select", "environment", "mode", "owner", "user_facing", "connections", "vars", "healthy", "guards")
+	n = n.In("target "+name).Map("name", "class", "procedure", "select", "environment", "mode", "owner", "user_facing", "workload", "connections", "vars", "healthy", "guards")
 	if !targetName(n.Get("name"), name) {
 		return
 	}
@@ -65,12 +66,29 @@ func (b *Book) readTarget(n *expr.Node) {
 	owner := n.Get("owner").Map("team", "slack")
 	t := &Target{Name: name, Environment: n.Need("environment").Str(), UserFacing: n.Get("user_facing").Bool(),
 		Mode: incident.Mode(n.Get("mode").OneOf(modeNames()...)), Owner: Owner{owner.Get("team").Str(), owner.Get("slack").Str()},
-		Select: readSelect(n.Get("select")), Connections: b.readConnections(n.Get("connections")), node: n}
+		Select: readSelect(n.Get("select")), Workload: readWorkload(n.Get("workload")), Connections: b.readConnections(n.Get("connections")), node: n}
 	t.Team, t.UID = t.Owner.Team, t.Environment+"/"+t.Name
 	targetName(n.Get("environment"), t.Environment)
 	b.classed(t, n)
 	b.targets, b.byName[name] = append(b.targets, t), t
 }
+
+// readWorkload takes names that the API server would take; whether the object is there is found out when it is read.
+func readWorkload(n *expr.Node) *Workload {
+	if !n.Exists() {
+		return nil
+	}
+	n.Map("kind", "namespace", "name")
+	w := &Workload{Kind: n.Need("kind").OneOf(WorkloadKinds()...), Namespace: n.Need("namespace").Str(), Name: n.Need("name").Str()}
+	for key, value := range map[string]string{"namespace": w.Namespace, "name": w.Name} {
+		if value != "" && !objectName.MatchString(value) {
+			n.Get(key).Report("name/form", fmt.Sprintf("%q is not the name of an object in a cluster", value), "use a-z, 0-9, '-' and '.', beginning and ending with a letter or digit")
+		}
+	}
+	return w
+}
+
+var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 
 // classed gives the target what its class says where it says nothing itself.
 func (b *Book) classed(t *Target, n *expr.Node) {
@@ -141,6 +159,26 @@ func (b *Book) checkSelectors() {
 			}
 			t.node.Get("select").Report("target/select", fmt.Sprintf("alerts that choose %s choose %s as well: neither would be acted on", t.Name, other.Name), "add a label that tells them apart")
 		}
+	}
+}
+
+// checkWorkloads refuses two targets for one object: each would undo what the other did.
+func (b *Book) checkWorkloads() {
+	type object struct {
+		cluster string
+		Workload
+	}
+	first := map[object]string{}
+	for _, t := range b.targets {
+		if t.Workload == nil {
+			continue
+		}
+		o := object{t.Connections["kubernetes"], *t.Workload}
+		if other, twice := first[o]; twice {
+			t.node.Get("workload").Report("target/workload", fmt.Sprintf("%s is the target %s already", t.Workload, other), "one object is one target")
+			continue
+		}
+		first[o] = t.Name
 	}
 }
 

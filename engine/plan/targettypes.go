@@ -14,11 +14,13 @@ type Target struct {
 	// Procedure is what `do: rollback` means for it; empty when only named procedures may be used.
 	Procedure string
 	// Mode is the target's ceiling; empty when it writes none.
-	Mode        incident.Mode
-	Select      map[string]string
-	Owner       Owner
-	Team        string
-	UserFacing  bool
+	Mode       incident.Mode
+	Select     map[string]string
+	Owner      Owner
+	Team       string
+	UserFacing bool
+	// Workload is the object in a cluster that runs it; nil when it runs somewhere else.
+	Workload    *Workload
 	Connections map[string]string // kind -> name
 	Vars        map[string]any
 	Healthy     Healthy
@@ -32,9 +34,21 @@ type Target struct {
 
 // ExprTarget is the target as expressions see it.
 func (t *Target) ExprTarget() expr.Target {
-	return expr.Target{Name: t.Name, Environment: t.Environment, UID: t.UID, Class: t.Class, UserFacing: t.UserFacing,
+	e := expr.Target{Name: t.Name, Environment: t.Environment, UID: t.UID, Class: t.Class, UserFacing: t.UserFacing,
 		Owner: expr.Owner{Team: t.Owner.Team, Slack: t.Owner.Slack}, Vars: t.Vars}
+	if t.Workload != nil {
+		e.Workload = expr.Workload(*t.Workload)
+	}
+	return e
 }
+
+// Workload names an object of a Kubernetes cluster. A Service stands for what its selector picks (blue/green).
+type Workload struct{ Kind, Namespace, Name string }
+
+func (w Workload) String() string { return w.Kind + " " + w.Namespace + "/" + w.Name }
+
+// WorkloadKinds are the kinds that a target may name.
+func WorkloadKinds() []string { return []string{"Deployment", "StatefulSet", "DaemonSet", "Service"} }
 
 // Target finds a target by its name.
 func (b *Book) Target(name string) (*Target, bool) { t, ok := b.byName[name]; return t, ok }

@@ -53,7 +53,7 @@ func objectType(name string) *types.Type { return types.NewObjectType(prefix + n
 // objects are the types behind the variables, by the variable's name.
 func objects() map[string]*object {
 	all := map[string]*object{}
-	for _, o := range []*object{alertObject(), groupObject(), targetObject(), ownerObject(), releasePairObject(), releaseObject(), incidentObject()} {
+	for _, o := range []*object{alertObject(), groupObject(), targetObject(), ownerObject(), workloadObject(), releasePairObject(), releaseObject(), incidentObject()} {
 		all[prefix+o.name] = o
 	}
 	return all
@@ -89,6 +89,7 @@ func targetObject() *object {
 		"class":       text(func(t *Target) string { return t.Class }),
 		"user_facing": of(types.BoolType, func(t *Target) (any, bool) { return t.UserFacing, true }),
 		"owner":       of(objectType("owner"), func(t *Target) (any, bool) { return &t.Owner, true }),
+		"workload":    of(objectType("workload"), func(t *Target) (any, bool) { return &t.Workload, true }),
 		"vars":        of(types.NewMapType(types.StringType, types.DynType), func(t *Target) (any, bool) { return t.Vars, true }),
 	}}
 }
@@ -97,6 +98,14 @@ func ownerObject() *object {
 	return &object{"owner", map[string]field{
 		"team":  text(func(o *Owner) string { return o.Team }),
 		"slack": text(func(o *Owner) string { return o.Slack }),
+	}}
+}
+
+func workloadObject() *object {
+	return &object{"workload", map[string]field{
+		"kind":      text(func(w *Workload) string { return w.Kind }),
+		"namespace": text(func(w *Workload) string { return w.Namespace }),
+		"name":      text(func(w *Workload) string { return w.Name }),
 	}}
 }
 

@@ -68,7 +68,7 @@ func (p *provider) NewValue(name string, fields map[string]ref.Val) ref.Val {
 // NativeToValue wraps the objects and leaves the rest to CEL's own registry.
 func (p *provider) NativeToValue(v any) ref.Val {
 	switch o := v.(type) {
-	case *Alert, *Group, *Target, *Owner, *ReleasePair, *Release, *Incident:
+	case *Alert, *Group, *Target, *Owner, *Workload, *ReleasePair, *Release, *Incident:
 		return p.wrap(objectName(o), o)
 	case *stepsValue:
 		return p.wrap(o.object, o)
@@ -90,6 +90,8 @@ func objectName(v any) string {
 		return "target"
 	case *Owner:
 		return "owner"
+	case *Workload:
+		return "workload"
 	case *ReleasePair:
 		return "releases"
 	case *Release:

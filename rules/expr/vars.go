@@ -34,12 +34,16 @@ type Target struct {
 	Name, Environment, UID, Class string
 	UserFacing                    bool
 	Owner                         Owner
+	Workload                      Workload
 	// Vars are free values: map[string]any, []any, string, int64, float64, bool.
 	Vars map[string]any
 }
 
 // Owner is `target.owner`.
 type Owner struct{ Team, Slack string }
+
+// Workload is `target.workload`: the object in a cluster that is rolled back. All empty when the target has none.
+type Workload struct{ Kind, Namespace, Name string }
 
 // ReleasePair is `release`: what runs now and what ran before.
 type ReleasePair struct{ Current, Previous Release }
