@@ -5,9 +5,11 @@ package all
 import (
 	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/client"
+	"astern.dev/astern/actions/cluster"
 	"astern.dev/astern/actions/exec"
 	"astern.dev/astern/actions/haproxy"
 	"astern.dev/astern/actions/http"
+	"astern.dev/astern/actions/kubernetes"
 	"astern.dev/astern/actions/pagerduty"
 	"astern.dev/astern/actions/prometheus"
 	"astern.dev/astern/actions/slack"
@@ -19,9 +21,11 @@ import (
 func Registry() (*actions.Registry, error) {
 	return actions.NewRegistry(
 		client.AlertmanagerFamily,
+		cluster.Family(),
 		exec.Family(),
 		haproxy.Family(),
 		http.Family(),
+		kubernetes.Family(),
 		pagerduty.Family(),
 		prometheus.Family(),
 		slack.Family(),

@@ -16,7 +16,7 @@ func TestRegistry(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"exec", "haproxy/drain", "haproxy/weights", "http", "http/smoke", "prometheus/wait", "wait"}, r.ActionNames())
 	require.Equal(t, []string{"pagerduty", "slack", "webhook"}, r.ChannelNames())
-	require.Equal(t, []string{"alertmanager", "haproxy", "http", "pagerduty", "prometheus", "slack", "webhook"}, r.Kinds())
+	require.Equal(t, []string{"alertmanager", "haproxy", "http", "kubernetes", "pagerduty", "prometheus", "slack", "webhook"}, r.Kinds())
 }
 
 // Only a kind that needs no address or secret may be valid without a word: it is opened by default.
