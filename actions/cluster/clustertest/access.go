@@ -38,7 +38,7 @@ func (s *Server) allows(c Call) bool {
 
 func grants(a actions.Access, c Call) bool {
 	resource := strings.TrimSuffix(a.Resource+"/"+a.Subresource, "/")
-	return a.Group == c.Group && resource == c.Resource && (a.Namespace == "" || a.Namespace == c.Namespace) &&
+	return a.Group == c.Group && resource == c.Resource && a.Namespace == c.Namespace &&
 		(a.Name == "" || a.Name == c.Name) && slices.Contains(a.Verbs, c.Verb)
 }
 
@@ -55,7 +55,12 @@ func (s *Server) review(w http.ResponseWriter, body []byte) {
 	var asked struct {
 		Spec struct {
 			Of struct {
-				Namespace, Verb, Group, Resource, Subresource, Name string
+				Namespace   string `json:"namespace,omitempty"`
+				Verb        string `json:"verb,omitempty"`
+				Group       string `json:"group,omitempty"`
+				Resource    string `json:"resource,omitempty"`
+				Subresource string `json:"subresource,omitempty"`
+				Name        string `json:"name,omitempty"`
 			} `json:"resourceAttributes"`
 		} `json:"spec"`
 	}
@@ -67,6 +72,6 @@ func (s *Server) review(w http.ResponseWriter, body []byte) {
 	allowed := s.allows(Call{Verb: of.Verb, Group: of.Group, Resource: strings.TrimSuffix(of.Resource+"/"+of.Subresource, "/"), Namespace: of.Namespace, Name: of.Name})
 	answer(w, http.StatusCreated, map[string]any{
 		"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": map[string]any{},
-		"spec": json.RawMessage(body), "status": map[string]any{"allowed": allowed},
+		"spec": asked.Spec, "status": map[string]any{"allowed": allowed},
 	})
 }

