@@ -38,7 +38,7 @@ func (c *Cluster) may(ctx context.Context, access actions.Access, verb string) (
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	answer, err := at.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": review.gvk().GroupVersion().String(), "kind": review.Kind,

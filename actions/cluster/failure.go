@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -120,12 +119,17 @@ func unanswered(what call, err error) error {
 	return actions.Doubtful(fmt.Errorf("%s: no answer, so it is not known whether it was done: %w", what, err))
 }
 
+// unsent is an error of the dialer: there was no connection that a request could have left by.
+type unsent struct{ error }
+
+func (u unsent) Unwrap() error { return u.error }
+
 func neverSent(err error) bool {
-	var dial *net.OpError
+	var dial unsent
 	var record tls.RecordHeaderError
 	var verification *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
-	return errors.As(err, &dial) && dial.Op == "dial" || errors.As(err, &record) || errors.As(err, &verification) || errors.As(err, &unknown)
+	return errors.As(err, &dial) || errors.As(err, &record) || errors.As(err, &verification) || errors.As(err, &unknown)
 }
 
 func conflicts(answer metav1.Status) []FieldConflict {

@@ -29,7 +29,7 @@ func (c *Cluster) Subresource(ctx context.Context, ref Ref, name string) (*unstr
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	obj, err := at.Get(ctx, ref.Name, metav1.GetOptions{}, parts(name)...)
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *Cluster) List(ctx context.Context, kind, namespace, selector string) ([
 }
 
 func (c *Cluster) page(ctx context.Context, at dynamic.ResourceInterface, options metav1.ListOptions) (*unstructured.UnstructuredList, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	return at.List(ctx, options)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 )
 
 const (
@@ -79,9 +81,16 @@ func (c *Cluster) config() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Dial = c.dial
+	config.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := c.dial(ctx, network, address)
+		if err != nil {
+			return nil, unsent{err}
+		}
+		return connection, nil
+	}
 	config.UserAgent = userAgent()
 	config.QPS, config.Burst = qps, burst
+	config.WarningHandler = rest.NoWarnings{}
 	if config.Proxy == nil {
 		// Nothing below the command line reads the environment: a proxy is named in the kubeconfig or not used.
 		config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
@@ -113,6 +122,11 @@ func newClient(config *rest.Config) (*rest.RESTClient, error) {
 	}
 	through.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return rest.UnversionedRESTClientForConfigAndClient(config, through)
+}
+
+// bound gives a request its time, and keeps client-go from logging by itself: what is wrong is in the error.
+func (c *Cluster) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(klog.NewContext(ctx, klog.Logger{}), c.timeout)
 }
 
 func userAgent() string {
@@ -161,7 +175,7 @@ func (c *Cluster) raw(ctx context.Context, path string, query map[string]string)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	request := client.Get().AbsPath(path)
 	for name, value := range query {

@@ -89,7 +89,7 @@ func (c *Cluster) patch(ctx context.Context, ref Ref, how types.PatchType, body 
 	if err != nil {
 		return nil, actions.Permanent(fmt.Errorf("patch %s: %w", ref, err))
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	after, err := at.Patch(ctx, ref.Name, how, raw, metav1.PatchOptions{
 		FieldManager: manager(options.Manager), FieldValidation: metav1.FieldValidationStrict, DryRun: dryRun(options.DryRun),
@@ -117,7 +117,7 @@ func (c *Cluster) Apply(ctx context.Context, obj *unstructured.Unstructured, opt
 	}
 	clean := obj.DeepCopy()
 	clean.SetManagedFields(nil)
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	raw, err := json.Marshal(clean.Object)
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *Cluster) Create(ctx context.Context, obj *unstructured.Unstructured, op
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	after, err := at.Create(ctx, obj, metav1.CreateOptions{
 		FieldManager: manager(options.Manager), FieldValidation: metav1.FieldValidationStrict, DryRun: dryRun(options.DryRun),
@@ -160,7 +160,7 @@ func (c *Cluster) Delete(ctx context.Context, ref Ref, options DeleteOptions) er
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	if err := at.Delete(ctx, ref.Name, options.request()); err != nil {
 		return c.failed(call{verb: "delete", ref: ref, kind: kind, dry: options.DryRun}, err)
