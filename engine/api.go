@@ -56,9 +56,14 @@ type TargetStatus struct {
 	Environment   string              `json:"environment"`
 	Owner         string              `json:"owner,omitempty"`
 	Mode          incident.Mode       `json:"mode"` // the ceiling that holds for it now
+	Workload      string              `json:"workload,omitempty"`
+	UID           string              `json:"uid,omitempty"` // of the workload, as a cluster showed it
 	Current       *incident.Release   `json:"current,omitempty"`
+	Rolling       *incident.Release   `json:"rolling,omitempty"`  // a rollout that is going on
 	Previous      *incident.Release   `json:"previous,omitempty"` // where a rollback would go
 	NoWayBack     string              `json:"no_way_back,omitempty"`
+	Readiness     *Readiness          `json:"readiness,omitempty"` // absent until it was asked
+	Troubles      []string            `json:"troubles,omitempty"`
 	Hold          *incident.HoldState `json:"hold,omitempty"`
 	Stopped       string              `json:"stopped,omitempty"`
 	Incident      string              `json:"incident,omitempty"`
@@ -119,6 +124,7 @@ type Status struct {
 	ReloadError  string                `json:"reload_error,omitempty"`
 	Watchdogs    map[string]time.Time  `json:"watchdogs,omitempty"` // last Watchdog by source
 	LastDelivery map[string]time.Time  `json:"last_delivery,omitempty"`
+	Discovery    map[string][]string   `json:"discovery,omitempty"` // what is wrong with targets in clusters, by cluster
 	Open         int                   `json:"open"`
 }
 

@@ -127,6 +127,9 @@ func (e *Engine) askHealth(ctx context.Context, inc incident.Incident) (incident
 		return incident.HealthSeen{Findings: []incident.Finding{*gone}}, nil
 	}
 	seen := incident.HealthSeen{Good: true}
+	if back := q.cameBack(); back != nil {
+		return incident.HealthSeen{Broken: true, Findings: []incident.Finding{*back}}, nil
+	}
 	prometheus, err := connection[*client.Prometheus](q.cfg, q.target.Connections, "prometheus", "")
 	for n, query := range q.target.Healthy.Queries {
 		s, why := unknown, fmt.Sprint(err)

@@ -127,9 +127,41 @@ func (e *Engine) RecordRelease(ctx context.Context, p Person, target string, r i
 	if r.At.After(e.now().Add(time.Minute)) {
 		return refused("the release would lie in the future: %s", stamp(r.At))
 	}
-	return e.sayToTarget(ctx, p, target, func(incident.TargetHistory) (incident.Fact, error) {
-		return incident.ReleaseRecorded{Release: r}, nil
+	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
+		return incident.ReleaseRecorded{Release: t.Told(r)}, nil
 	})
+}
+
+// BeginRelease tells that the rollout of a version began at its At and goes on; CI calls it before it deploys.
+func (e *Engine) BeginRelease(ctx context.Context, p Person, target string, r incident.Release) error {
+	if r.Version == "" {
+		return refused("a release needs a version")
+	}
+	if r.At.After(e.now().Add(time.Minute)) {
+		return refused("the rollout would begin in the future: %s", stamp(r.At))
+	}
+	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
+		if bad, why := t.Quarantined(r); bad {
+			return nil, refused("%s", why)
+		}
+		return incident.RolloutBegan{Release: t.Told(r)}, nil
+	})
+}
+
+// ReleaseAllowed says whether a version may be rolled out: it is not bad or denied, by its name or by its content (S14). A refusal
+// says why.
+func (e *Engine) ReleaseAllowed(ctx context.Context, target string, r incident.Release) error {
+	if _, ok := e.config.Load().Book.Target(target); !ok {
+		return missing("target", target)
+	}
+	t, err := e.targets.load(ctx, targetStream(target))
+	if err != nil {
+		return err
+	}
+	if bad, why := t.Quarantined(r); bad {
+		return refused("%s", why)
+	}
+	return nil
 }
 
 // DenyRelease says that nothing ever rolls back to this version: vulnerable, leaked or withdrawn (S14).

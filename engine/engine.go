@@ -29,6 +29,7 @@ type Engine struct {
 	hook      func(point string)
 	grace     time.Duration // how long an action may outstay its deadline
 	inTurn    bool
+	watches   bool
 
 	incidents    *journal[incident.Incident]
 	targets      *journal[incident.TargetHistory]
@@ -59,6 +60,8 @@ type Engine struct {
 	reloading sync.Mutex
 	shadows   shadows
 	failures  failures
+	sightings sightings
+	readiness readiness
 }
 
 // Options are what an engine is made of.
@@ -77,6 +80,8 @@ type Options struct {
 	StopFile string
 	// Reopen reads what Configuration.Source wrote, without opening a connection: it answers for the past. Nil: nothing does.
 	Reopen func(snapshot []byte) (*Configuration, error)
+	// Watches says that clusters are read: a target whose workload nobody has read lately is not known well enough to act.
+	Watches bool
 	// InTurn does what concerns different targets and people one after the other, so that two runs on a virtual clock are
 	// the same; a program of its own does it side by side.
 	InTurn bool
@@ -119,9 +124,12 @@ func New(o Options) (*Engine, error) {
 	if e.hook == nil {
 		e.hook = func(string) {}
 	}
-	e.clock.count, e.inTurn = o.Elapsed, o.InTurn
+	e.clock.count, e.inTurn, e.watches = o.Elapsed, o.InTurn, o.Watches
 	e.config.Store(o.Config)
 	e.metrics = newMetrics(o.Metrics)
+	if o.Metrics != nil {
+		o.Metrics.MustRegister(e)
+	}
 	e.index.init()
 	digest := func() string { return e.config.Load().Digest }
 	e.incidents = &journal[incident.Incident]{

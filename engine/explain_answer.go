@@ -151,6 +151,8 @@ func (c Case) wayAround(f incident.Finding) string {
 		return fmt.Sprintf("tell the releases: `astern release record %s`, or `astern release judge %s VERSION --verdict good`", c.Target, c.Target)
 	case "recent_change":
 		return fmt.Sprintf("tell what was deployed when: `astern release record %s`; or `guards: {recent_change: \"off\"}` on rule %s", c.Target, c.Rule)
+	case "seen":
+		return "what keeps the workload from being read: `astern targets`"
 	case "watchdog":
 		return "a Watchdog alert that is routed here, from the same sender"
 	case massGuard, massCalledGuard:

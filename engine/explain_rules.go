@@ -127,6 +127,9 @@ func unasked(cfg *Configuration, r *rules.Rule, t *plan.Target) []GuardWord {
 		{"confirm", "S7", confirmWord(r)},
 		{"silenced", "S33", "Alertmanager's silences and inhibitions"}, {slotGuard, "S9", written["changing_at_once"] + " at once"},
 	}
+	if t.Workload != nil {
+		words = append(words, GuardWord{"seen", "S13", t.Workload.String() + " read within " + short(unseenFor)})
+	}
 	for _, record := range []GuardWord{{incident.ScoreGuard, "S20", written["score"]}, {incident.DrillGuard, "S20", written["drill"]}} {
 		if record.Value != "" && record.Value != off {
 			words = append(words, record)

@@ -27,7 +27,7 @@ var alwaysGuards = []openingGuard{(*Engine).guardStop, (*Engine).guardHold, (*En
 func (e *Engine) askOpening(ctx context.Context, q question) []incident.Finding {
 	guards := alwaysGuards
 	if q.rule != nil {
-		guards = slices.Concat(alwaysGuards, openingGuards, q.recordGuards())
+		guards = slices.Concat(alwaysGuards, openingGuards, q.clusterGuards(), q.recordGuards())
 	}
 	var findings []incident.Finding
 	for _, g := range guards {
@@ -150,14 +150,21 @@ func (e *Engine) guardRecentChange(_ context.Context, q question) incident.Findi
 	if q.guards.RecentChange.Off {
 		return pass("recent_change", "S13", "switched off by the rule or its target")
 	}
-	current, ok := q.history.Current()
+	current, ok := q.history.Suspect()
 	if !ok {
 		return *finding("recent_change", "S13", incident.Ask, "no release is known: nothing proves that a change caused this")
 	}
 	began, limit := q.joined.Since, q.guards.RecentChange.Value
+	wentOn := !current.Began.IsZero() && !current.Began.After(began)
 	switch {
 	case q.history.CameBack():
 		return *finding("recent_change", "S13", incident.Ask, "%s came by a rollback, not by a rollout", current.Version)
+	case q.history.Rolling != nil && !wentOn:
+		return *finding("recent_change", "S13", incident.Ask, "the rollout of %s began at %s, after the alert began at %s", current.Version, stamp(current.Began), stamp(began))
+	case q.history.Rolling != nil:
+		return pass("recent_change", "S13", "the rollout of %s goes on since %s", current.Version, stamp(current.Began))
+	case current.At.After(began) && wentOn:
+		return pass("recent_change", "S13", "the rollout of %s went on when the alert began", current.Version)
 	case current.At.After(began):
 		return *finding("recent_change", "S13", incident.Ask, "the rollout of %s ended at %s, after the alert began at %s", current.Version, stamp(current.At), stamp(began))
 	case began.Sub(current.At) > limit:

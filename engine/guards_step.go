@@ -36,6 +36,7 @@ func (e *Engine) askStep(ctx context.Context, q stepQuestion) []incident.Finding
 	return append(findings,
 		e.guardHold(ctx, q.question),
 		e.guardSameRelease(q),
+		e.guardSameObject(q),
 		e.guardUnchanged(ctx, q),
 		e.guardDenied(q),
 		e.guardSilenced(ctx, q),
@@ -56,11 +57,21 @@ func (q question) byRequest() bool { return q.inc.Request != nil && q.inc.Lead =
 
 // guardSameRelease keeps S4: a deploy or a move by somebody else supersedes the plan.
 func (e *Engine) guardSameRelease(q stepQuestion) incident.Finding {
-	current, ok := q.history.Current()
-	if !ok || current.Version != q.inc.Plan.From.Version || current.Digest != q.inc.Plan.From.Digest {
-		return *finding("same_release", "S4", incident.Stop, "the plan leaves %s, but %s runs now: somebody moved it", q.inc.Plan.From.Version, current.Version)
+	now, ok := q.history.Suspect()
+	from := q.inc.Plan.From
+	if !ok || now.Version != from.Version || now.Digest != from.Digest && now.Digest != "" && from.Digest != "" {
+		return *finding("same_release", "S4", incident.Stop, "the plan leaves %s, but %s runs now: somebody moved it", from.Version, now.Version)
 	}
-	return pass("same_release", "S4", "%s still runs", current.Version)
+	return pass("same_release", "S4", "%s still runs", now.Version)
+}
+
+// guardSameObject keeps S18: the object that runs the target is the one that the plan was made for, not another of its name.
+func (e *Engine) guardSameObject(q stepQuestion) incident.Finding {
+	planned, now := q.inc.Plan.Target.UID, q.history.UID
+	if now != "" && planned != now && planned != q.target.UID {
+		return *finding("same_object", "S18", incident.Stop, "the plan is for the object %s, but %s runs %s now: it was made anew", planned, now, q.target.Name)
+	}
+	return pass("same_object", "S18", "the object the plan was made for")
 }
 
 // guardUnchanged keeps S4: the step finds what the plan found. A second attempt finds its own half effect.

@@ -67,6 +67,14 @@ func (x *index) openFor(target string) (string, bool) {
 }
 
 // openIncidents are the states of all open incidents.
+// openOn is the state of the target's open incident.
+func (x *index) openOn(target string) (incident.Incident, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	i, ok := x.states[x.open[target]]
+	return i, ok
+}
+
 func (x *index) openIncidents() []incident.Incident {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -129,8 +129,8 @@ func guardsFor(cfg *Configuration, t *plan.Target, r *rules.Rule) incident.Guard
 func (e *Engine) varsFor(q question) expr.Vars {
 	v := alertVars(q.joined.Sample, q.now)
 	v.Target = q.target.ExprTarget()
-	if current, ok := q.history.Current(); ok {
-		v.Release.Current = exprRelease(current)
+	if suspect, ok := q.history.Suspect(); ok {
+		v.Release.Current = exprRelease(suspect)
 	}
 	if to, why := q.history.Destination(); why == "" {
 		v.Release.Previous = exprRelease(to.Release)
@@ -198,7 +198,7 @@ func (q question) knownPlan(now incident.Judgement) bool {
 
 // makePlan renders the plan and asks each action what it would change. A plan that cannot be made holds.
 func (e *Engine) makePlan(ctx context.Context, q *question) []incident.Finding {
-	current, known := q.history.Current()
+	suspect, known := q.history.Suspect()
 	to, why := q.history.Destination()
 	if !known || why != "" {
 		return nil // guardDestination says why
@@ -208,7 +208,7 @@ func (e *Engine) makePlan(ctx context.Context, q *question) []incident.Finding {
 		procedure = q.rule.Do
 	}
 	p, err := q.cfg.Book.Render(plan.Input{
-		Target: q.target, Procedure: procedure, Vars: q.vars, From: current, To: to.Release, Config: q.cfg.Digest, Now: q.now,
+		Target: q.target, Procedure: procedure, Vars: q.vars, From: suspect, To: to.Release, UID: q.history.UID, Config: q.cfg.Digest, Now: q.now,
 	})
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, planPatience)

@@ -40,7 +40,11 @@ func (e *Engine) targetStatus(ctx context.Context, t *plan.Target) (TargetStatus
 	}
 	s := TargetStatus{
 		Name: t.Name, Class: t.Class, Environment: t.Environment, Owner: t.Owner.Team, Mode: e.ceiling(t),
-		Stopped: e.stoppedFor(t.Team, t.Name), Releases: history.Releases,
+		Stopped: e.stoppedFor(t.Team, t.Name), Releases: history.Releases, UID: history.UID, Rolling: history.Rolling,
+		Readiness: e.readiness.of(t.Name), Troubles: e.troubles(t, history),
+	}
+	if t.Workload != nil {
+		s.Workload = t.Workload.String()
 	}
 	if current, ok := history.Current(); ok {
 		s.Current = &current
@@ -73,9 +77,13 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	if text := e.reloadError.Load(); text != nil {
 		reloadError = *text
 	}
+	e.sightings.mu.RLock()
+	discovery := e.sightings.discovery
+	e.sightings.mu.RUnlock()
 	e.index.mu.RLock()
 	defer e.index.mu.RUnlock()
 	return Status{
+		Discovery:   discovery,
 		ReloadError: reloadError,
 		Armed:       i.Armed != nil && !e.anonymous, Anonymous: e.anonymous, Installation: i, Config: e.config.Load().Digest,
 		Watchdogs: maps.Clone(e.index.watchdog), LastDelivery: maps.Clone(e.index.delivery), Open: len(e.index.open),

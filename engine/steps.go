@@ -152,7 +152,7 @@ func (e *Engine) askOnceMore(q stepQuestion) []incident.Finding {
 	q.now = e.now()
 	findings := []incident.Finding{e.guardStop(ctx, q.question), e.guardArmed(q)}
 	if q.step.Change.Changes {
-		findings = append(findings, e.guardHold(ctx, q.question), e.guardSameRelease(q), e.guardDenied(q))
+		findings = append(findings, e.guardHold(ctx, q.question), e.guardSameRelease(q), e.guardSameObject(q), e.guardDenied(q))
 	}
 	return findings
 }

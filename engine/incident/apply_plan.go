@@ -352,6 +352,9 @@ func (i *Incident) healthSeen(f HealthSeen, e Event) {
 	}
 	h.AskedAt, h.Findings = e.At, f.Findings
 	switch {
+	case f.Broken:
+		h.Broken = reasonOf(f.Findings)
+		i.Reason = h.Broken
 	case !f.Good:
 		h.GoodSince = time.Time{}
 		i.Reason = "not healthy yet: " + reasonOf(f.Findings)

@@ -216,6 +216,8 @@ func (i Incident) repairWord(n int) string {
 func (i Incident) nextInVerification() []Command {
 	h := i.Health
 	switch {
+	case h.Broken != "":
+		return []Command{End{Failed, h.Broken}}
 	case h.For == 0:
 		return []Command{End{Succeeded, "all steps are done; this target asks no health queries"}}
 	case !h.GoodSince.IsZero() && h.AskedAt.Sub(h.GoodSince) >= h.For:

@@ -156,7 +156,9 @@ type (
 
 	// HealthSeen is one look at the target's own health queries.
 	HealthSeen struct {
-		Good     bool      `json:"good"`
+		Good bool `json:"good"`
+		// Broken says that it cannot become well any more.
+		Broken   bool      `json:"broken,omitempty"`
 		Findings []Finding `json:"findings,omitempty"`
 	}
 
@@ -255,6 +257,21 @@ type (
 	// ReleaseRecorded says that a version's rollout ended at At (or was corrected).
 	ReleaseRecorded struct {
 		Release Release `json:"release"`
+	}
+	// RolloutBegan says that a version's rollout began at At and goes on.
+	RolloutBegan struct {
+		Release Release `json:"release"`
+	}
+	// ReleaseSeen fills in what a cluster shows of a release that is known.
+	ReleaseSeen struct {
+		Version string            `json:"version"`
+		Commit  string            `json:"commit,omitempty"`
+		Digest  string            `json:"digest,omitempty"`
+		Vars    map[string]string `json:"vars,omitempty"`
+	}
+	// WorkloadSeen says which object in a cluster runs the target: another uid is another object (S18).
+	WorkloadSeen struct {
+		UID string `json:"uid"`
 	}
 	// ReleaseJudged changes the verdict on a version.
 	ReleaseJudged struct {

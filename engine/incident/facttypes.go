@@ -29,6 +29,9 @@ var factTypes = map[string]func([]byte) (Fact, error){
 	"NoticeErred":      decode[NoticeErred],
 	"NoticeOverdue":    decode[NoticeOverdue],
 	"ReleaseRecorded":  decode[ReleaseRecorded],
+	"RolloutBegan":     decode[RolloutBegan],
+	"ReleaseSeen":      decode[ReleaseSeen],
+	"WorkloadSeen":     decode[WorkloadSeen],
 	"ReleaseJudged":    decode[ReleaseJudged],
 	"RolledBack":       decode[RolledBack],
 	"HoldSet":          decode[HoldSet],
@@ -73,6 +76,9 @@ func (NoticeTold) factType() string       { return "NoticeTold" }
 func (NoticeErred) factType() string      { return "NoticeErred" }
 func (NoticeOverdue) factType() string    { return "NoticeOverdue" }
 func (ReleaseRecorded) factType() string  { return "ReleaseRecorded" }
+func (RolloutBegan) factType() string     { return "RolloutBegan" }
+func (ReleaseSeen) factType() string      { return "ReleaseSeen" }
+func (WorkloadSeen) factType() string     { return "WorkloadSeen" }
 func (ReleaseJudged) factType() string    { return "ReleaseJudged" }
 func (RolledBack) factType() string       { return "RolledBack" }
 func (HoldSet) factType() string          { return "HoldSet" }

@@ -303,6 +303,8 @@ type Health struct {
 	GoodSince time.Time `json:"good_since,omitzero"`
 	AskedAt   time.Time `json:"asked_at,omitzero"`
 	Findings  []Finding `json:"findings,omitempty"`
+	// Broken says why it cannot become well any more; empty while it can.
+	Broken string `json:"broken,omitempty"`
 }
 
 // Notice is a communication that is owed (S32).

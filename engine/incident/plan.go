@@ -128,7 +128,8 @@ type Release struct {
 	Version string            `json:"version" cel:"version"`
 	Commit  string            `json:"commit,omitempty" cel:"commit"`
 	Digest  string            `json:"digest,omitempty" cel:"digest"`
-	At      time.Time         `json:"at" cel:"at"` // when its rollout ended
+	At      time.Time         `json:"at" cel:"at"`            // when its rollout ended
+	Began   time.Time         `json:"began,omitzero" cel:"-"` // when its rollout began, where that was told or seen
 	Verdict Standing          `json:"verdict" cel:"verdict"`
 	Reason  string            `json:"reason,omitempty" cel:"reason"`
 	Schema  string            `json:"schema,omitempty" cel:"schema"`

@@ -11,8 +11,12 @@ import (
 type TargetHistory struct {
 	Version int `json:"version"`
 	// Releases are in the order their rollouts ended; the last one runs now.
-	Releases []Release  `json:"releases,omitempty"`
-	Hold     *HoldState `json:"hold,omitempty"`
+	Releases []Release `json:"releases,omitempty"`
+	// Rolling is a rollout that is going on; its At and Began are when it began.
+	Rolling *Release `json:"rolling,omitempty"`
+	// UID is that of the object in a cluster that runs the target, as it was last seen (S18).
+	UID  string     `json:"uid,omitempty"`
+	Hold *HoldState `json:"hold,omitempty"`
 	// Flapping is by rule (S11).
 	Flapping map[string]FlappingState `json:"flapping,omitempty"`
 	// Moves are the rollbacks that incidents made, newest last, at most the last maxMoves.
@@ -48,14 +52,18 @@ func ApplyTarget(t TargetHistory, e Event) TargetHistory {
 	t.Version = e.Version
 	switch f := e.Fact.(type) {
 	case ReleaseRecorded:
-		before := t.Releases
-		t.Releases = record(before, f.Release, e)
-		if back, ok := movedBack(before, t.Releases, f.Release.Version, e); ok {
-			t.Backs = append(slices.Clone(t.Backs), back)
-			t.Backs = t.Backs[max(0, len(t.Backs)-maxBacks):]
-		}
+		t = t.released(f, e)
+	case RolloutBegan:
+		t = t.rolloutBegan(f, e)
+	case ReleaseSeen:
+		t = t.releaseSeen(f)
+	case WorkloadSeen:
+		t.UID = f.UID
 	case ReleaseJudged:
 		t.Releases = judge(t.Releases, f)
+		if t.Rolling != nil {
+			t.Rolling = &judge([]Release{*t.Rolling}, f)[0]
+		}
 	case RolledBack:
 		t = t.rolledBack(f)
 	case HoldSet:
@@ -72,16 +80,7 @@ func ApplyTarget(t TargetHistory, e Event) TargetHistory {
 
 // record adds a release in the order of rollout ends. The same version told again at the end corrects it; a version
 // that comes back after another one is a new entry that keeps its verdict unless it is told anew.
-func record(old []Release, r Release, e Event) []Release {
-	if r.By == "" {
-		r.By = e.By
-	}
-	if r.At.IsZero() {
-		r.At = e.At
-	}
-	if r.Verdict == "" {
-		r.Verdict = standing(old, r.Version)
-	}
+func record(old []Release, r Release) []Release {
 	releases := slices.Clone(old)
 	if last := len(releases) - 1; last >= 0 && releases[last].Version == r.Version {
 		releases[last] = r
@@ -145,6 +144,9 @@ func (t TargetHistory) rolledBack(f RolledBack) TargetHistory {
 	t.Backs = slices.DeleteFunc(slices.Clone(t.Backs), func(b MoveBack) bool { // CI told it while the step ran
 		return b.From == f.From && b.To == f.To.Version && b.At.Sub(f.At).Abs() <= RightWithin
 	})
+	if t.Rolling != nil && (t.Rolling.Version == f.From || t.Rolling.Version == f.To.Version) {
+		t = t.letGo(f.To.Version) // it was halted and left, or it is the move itself
+	}
 	if standing(t.Releases, f.From) != Denied {
 		t.Releases = judge(t.Releases, ReleaseJudged{f.From, Bad, "left by the rollback of " + f.Incident})
 	}
@@ -155,16 +157,6 @@ func (t TargetHistory) rolledBack(f RolledBack) TargetHistory {
 		t.Releases = bounded(append(slices.Clone(t.Releases), moved))
 	}
 	return t
-}
-
-// CameBack says whether what runs now was put there by a rollback of an incident: it is never rolled back
-// automatically (S12), whoever tells of it once more.
-func (t TargetHistory) CameBack() bool {
-	if len(t.Moves) == 0 || len(t.Releases) < 2 {
-		return false
-	}
-	move := t.Moves[len(t.Moves)-1]
-	return t.Releases[len(t.Releases)-1].Version == move.To && t.Releases[len(t.Releases)-2].Version == move.From
 }
 
 func bounded(releases []Release) []Release {
@@ -188,31 +180,31 @@ type Destination struct {
 	Back int
 }
 
-// Destination is the newest earlier release that is neither bad nor denied and differs from the current one (S14).
+// Destination is the newest earlier release that is neither bad nor denied and differs in content from what is left (S14).
 // The reason says why there is none.
 func (t TargetHistory) Destination() (Destination, string) {
-	current, ok := t.Current()
+	suspect, ok := t.Suspect()
 	if !ok {
 		return Destination{}, "no release of this target was ever told: run `astern release record`"
 	}
 	var passedOver []string
-	back := 0
-	for i := len(t.Releases) - 2; i >= 0; i-- {
-		r := t.Releases[i]
-		if r.Version == current.Version {
+	line, back := t.line(), 0
+	for i := len(line) - 2; i >= 0; i-- {
+		r := line[i]
+		if r.Same(suspect) {
 			continue
 		}
 		back++
-		if now := standing(t.Releases, r.Version); now == Bad || now == Denied {
+		if now := standing(line, r.Version); now == Bad || now == Denied {
 			passedOver = append(passedOver, r.Version+" is "+string(now))
 			continue
 		}
-		return Destination{Release: r, Ran: t.Releases[i+1].At.Sub(r.At), Back: back}, ""
+		return Destination{Release: r, Ran: line[i+1].At.Sub(r.At), Back: back}, ""
 	}
 	if len(passedOver) == 0 {
-		return Destination{}, "no release before " + current.Version + " is known"
+		return Destination{}, "no release before " + suspect.Version + " is known"
 	}
-	return Destination{}, "no good release before " + current.Version + " is known: " + strings.Join(passedOver, ", ")
+	return Destination{}, "no good release before " + suspect.Version + " is known: " + strings.Join(passedOver, ", ")
 }
 
 // Held says whether a person's hold stands at the given time.

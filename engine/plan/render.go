@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type Input struct {
 	// Vars are the values of the incident; target and release are filled from Target, From and To.
 	Vars     expr.Vars
 	From, To incident.Release
+	// UID is that of the object that runs the target, where one was seen; empty takes the target's own.
+	UID string
 	// Config and Now say by which configuration and when; they are no part of the plan's hash.
 	Config string
 	Now    time.Time
@@ -33,7 +36,7 @@ func (b *Book) Render(in Input) (incident.Plan, error) {
 		return incident.Plan{}, err
 	}
 	p := incident.Plan{Procedure: procedure.Name, From: in.From, To: in.To, MadeAt: in.Now, Config: in.Config,
-		Target: incident.TargetRef{Name: in.Target.Name, Environment: in.Target.Environment, UID: in.Target.UID}}
+		Target: incident.TargetRef{Name: in.Target.Name, Environment: in.Target.Environment, UID: cmp.Or(in.UID, in.Target.UID)}}
 	vars := planVars(in)
 	for _, s := range procedure.Steps {
 		step, err := b.renderStep(s, view{vars: vars})

@@ -1,0 +1,151 @@
+package incident
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Observation is what a cluster shows of one target.
+type Observation struct {
+	// Source says where it was read, such as "kubernetes/prod"; At says when.
+	Source string
+	At     time.Time
+	// UID is the workload's: the target is typed by it (S18).
+	UID string
+	// Release is what runs, or what is being rolled out when Rolling. Its At is when the rollout ended; when Rolling, when it began.
+	Release Release
+	Rolling bool
+	// Past is what ran before, oldest first.
+	Past []Release
+	// Problem says why the workload could not be read, or that it is not there; then nothing else is set.
+	Problem string
+}
+
+// Observed is what an observation adds to the target's history; nothing when it shows what is known.
+func (t TargetHistory) Observed(o Observation) []Fact {
+	var facts []Fact
+	add := func(f Fact) {
+		facts = append(facts, f)
+		t = ApplyTarget(t, Event{Version: t.Version, By: o.Source, At: o.At, Fact: f})
+	}
+	if o.UID != t.UID {
+		add(WorkloadSeen{UID: o.UID})
+	}
+	if _, known := t.Suspect(); !known {
+		for _, r := range o.Past {
+			add(ReleaseRecorded{Release: t.named(r)})
+		}
+	}
+	for _, r := range o.Past {
+		if seen, news := t.seen(r); news {
+			add(seen)
+		}
+	}
+	now := t.named(o.Release)
+	suspect, known := t.Suspect()
+	switch {
+	case t.awaits(o, now): // CI told that a rollout begins, and the cluster does not show it yet
+	case !known || suspect.Version != now.Version:
+		if o.Rolling {
+			add(RolloutBegan{Release: now})
+			break
+		}
+		add(ReleaseRecorded{Release: now})
+	case t.Rolling != nil && !o.Rolling:
+		add(ReleaseRecorded{Release: now})
+	default:
+		if seen, news := t.seen(o.Release); news {
+			add(seen)
+		}
+	}
+	return facts
+}
+
+// awaits says whether what is seen is what ran before a rollout that was told.
+func (t TargetHistory) awaits(o Observation, now Release) bool {
+	current, ok := t.Current()
+	return ok && t.Rolling != nil && !o.Rolling && current.Version == now.Version && !o.Release.At.After(t.Rolling.Began)
+}
+
+// match is the newest known release with this content.
+func (t TargetHistory) match(r Release) (Release, bool) {
+	for _, known := range slices.Backward(t.line()) {
+		if known.Same(r) {
+			return known, true
+		}
+	}
+	return Release{}, false
+}
+
+// named gives an observed release the name under which its content is known. A name that other content has already is told
+// apart by the template's digest.
+func (t TargetHistory) named(r Release) Release {
+	if known, ok := t.match(r); ok {
+		r.Version = known.Version
+		return known.with(Release{Version: known.Version, At: r.At, Commit: r.Commit, Digest: r.Digest, Vars: r.Vars})
+	}
+	if template := strings.TrimPrefix(r.Vars[TemplateVar], "sha256:"); ran(t.line(), r.Version) && len(template) >= 8 {
+		r.Version += "+" + template[:8]
+	}
+	return r
+}
+
+// Told is a release that a person or CI tells: content that is known already keeps the name it is known by.
+func (t TargetHistory) Told(r Release) Release {
+	if now, ok := t.Suspect(); ok && r.Digest != "" && now.Digest == r.Digest && !ran(t.Releases, r.Version) {
+		r.Version = now.Version
+	}
+	if now, ok := t.Suspect(); ok && now.Version == r.Version {
+		r = now.with(r)
+	}
+	return r
+}
+
+// Quarantined says whether a release is bad or denied, by its name or by its content, and why.
+func (t TargetHistory) Quarantined(r Release) (bool, string) {
+	for _, known := range slices.Backward(t.line()) {
+		if known.Verdict != Bad && known.Verdict != Denied || known.Version != r.Version && (r.Digest == "" || known.Digest != r.Digest) {
+			continue
+		}
+		return true, known.Version + " is " + string(known.Verdict) + ": " + known.Reason
+	}
+	return false, ""
+}
+
+// seen is what a cluster shows of a release that is known, when that is more than is known of it.
+func (t TargetHistory) seen(r Release) (ReleaseSeen, bool) {
+	known, ok := t.match(r)
+	if !ok {
+		return ReleaseSeen{}, false
+	}
+	f := ReleaseSeen{Version: known.Version, Commit: r.Commit, Digest: r.Digest, Vars: r.Vars}
+	filled := f.fill(known)
+	return f, filled.Commit != known.Commit || filled.Digest != known.Digest || !maps.Equal(filled.Vars, known.Vars)
+}
+
+// fill puts what was seen into a release: what was told of commit and digest stays, vars follow the cluster.
+func (f ReleaseSeen) fill(r Release) Release {
+	if r.Commit == "" {
+		r.Commit = f.Commit
+	}
+	if r.Digest == "" {
+		r.Digest = f.Digest
+	}
+	return r.with(Release{Version: r.Version, At: r.At, Began: r.Began, Verdict: r.Verdict, Reason: r.Reason, By: r.By, Commit: r.Commit, Digest: r.Digest, Schema: r.Schema, Vars: f.Vars})
+}
+
+func (t TargetHistory) releaseSeen(f ReleaseSeen) TargetHistory {
+	t.Releases = slices.Clone(t.Releases)
+	for n, r := range t.Releases {
+		if r.Version == f.Version {
+			t.Releases[n] = f.fill(r)
+		}
+	}
+	if t.Rolling != nil && t.Rolling.Version == f.Version {
+		filled := f.fill(*t.Rolling)
+		t.Rolling = &filled
+	}
+	return t
+}
