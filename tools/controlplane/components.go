@@ -40,7 +40,9 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+c.path("accounts.key"), "--service-account-signing-key-file="+c.path("accounts.key"),
 		"--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
-		"--kubelet-preferred-address-types=InternalIP", "--profiling=false")
+		"--kubelet-preferred-address-types=InternalIP", "--profiling=false",
+		// Debian's etcd is too old for lists by watch, and says so to clients in a way that some do not understand.
+		"--feature-gates=WatchList=false")
 	if err != nil {
 		return err
 	}
