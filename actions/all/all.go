@@ -12,6 +12,7 @@ import (
 	"astern.dev/astern/actions/kubernetes"
 	"astern.dev/astern/actions/pagerduty"
 	"astern.dev/astern/actions/prometheus"
+	"astern.dev/astern/actions/repository"
 	"astern.dev/astern/actions/slack"
 	"astern.dev/astern/actions/wait"
 	"astern.dev/astern/actions/webhook"
@@ -28,6 +29,7 @@ func Registry() (*actions.Registry, error) {
 		kubernetes.Family(),
 		pagerduty.Family(),
 		prometheus.Family(),
+		repository.Family(),
 		slack.Family(),
 		wait.Family(),
 		webhook.Family(),

@@ -1,0 +1,21 @@
+package repository
+
+import (
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// processAttributes: a group of its own, and a SIGKILL when astern dies, so that no push of a crashed astern goes on while
+// the next one looks whether it landed.
+func processAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// supervise runs the command to its end and ends what it left behind. The kernel ties Pdeathsig to the thread that
+// started the program, so that thread must live as long.
+func supervise(cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return runGroup(cmd)
+}
