@@ -6,8 +6,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -74,6 +74,9 @@ func (d *differ) compare(path string, before, after any) {
 		d.lists(path, wasList, isList)
 		return
 	}
+	if !missing(before) && !missing(after) && Digest(before) == Digest(after) {
+		return // the same number, read by another decoder
+	}
 	d.line(path, before, after)
 }
 
@@ -119,9 +122,9 @@ func (d *differ) named(path string, before, after map[string]any) {
 func (d *differ) line(path string, before, after any) {
 	hide := d.secret && (strings.HasPrefix(path, "data") || strings.HasPrefix(path, "stringData"))
 	switch {
-	case before == absent{}:
+	case missing(before):
 		d.lines = append(d.lines, fmt.Sprintf("+ %s %s: %s", d.name, path, show(after, hide)))
-	case after == absent{}:
+	case missing(after):
 		d.lines = append(d.lines, fmt.Sprintf("- %s %s: %s", d.name, path, show(before, hide)))
 	default:
 		d.lines = append(d.lines, fmt.Sprintf("~ %s %s: %s -> %s", d.name, path, show(before, hide), show(after, hide)))
@@ -130,6 +133,8 @@ func (d *differ) line(path string, before, after any) {
 
 // absent tells a field that is not there from one that is null.
 type absent struct{}
+
+func missing(v any) bool { _, is := v.(absent); return is }
 
 func value(of map[string]any, key string) any {
 	if v, there := of[key]; there {
@@ -172,16 +177,26 @@ func show(v any, hide bool) string {
 	if hide {
 		return Digest(v)[:len("sha256:")+12]
 	}
-	if text, is := v.(string); is && utf8.ValidString(text) {
-		v = text
-	}
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprintf("(%T)", v)
 	}
-	text := string(raw)
+	text := printable(string(raw))
 	if len(text) > maxValue {
-		text = fmt.Sprintf("%s… (%d bytes, %s)", strings.ToValidUTF8(text[:maxValue], ""), len(text), Digest(v)[:len("sha256:")+12])
+		text = fmt.Sprintf("%s… (%d bytes, %s)", strings.ToValidUTF8(text[:maxValue], ""), len(raw), Digest(v)[:len("sha256:")+12])
 	}
 	return text
+}
+
+// printable makes what hides or turns text around visible.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&b, `\u%04x`, r)
+	}
+	return b.String()
 }
