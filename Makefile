@@ -11,10 +11,13 @@ BIN  := bin
 TEST ?= go test
 LINT := go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
-.PHONY: help demo demo-keep build test e2e crash race fuzz lint format generate bench neighbours clean
+# CLUSTERED are the packages with tests against a real Kubernetes control plane.
+CLUSTERED = $(sort $(dir $(addprefix ./,$(shell grep -rl --include='*_test.go' '^//go:build cluster$$' actions engine tools))))
+
+.PHONY: help demo demo-keep build test e2e cluster crash race fuzz lint format generate bench neighbours neighbours-cluster clean
 
 help: ## List what make can do
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Show the main job with a real Prometheus, Alertmanager and HAProxy; about a minute
 	@go build -o $(BIN)/demo ./examples/demo
@@ -30,7 +33,10 @@ build: ## Build bin/astern, one static binary
 test: neighbours ## Run all tests but the crash and end-to-end ones, in random order
 	$(TEST) -shuffle=on -tags neighbours -timeout 15m ./...
 
-e2e: neighbours ## Run the end-to-end tests: real alerts, real traffic
+cluster: neighbours-cluster ## Run the tests against a real Kubernetes control plane
+	$(TEST) -shuffle=on -tags cluster -run '^TestCluster' -p 2 -timeout 15m $(CLUSTERED)
+
+e2e: neighbours neighbours-cluster ## Run the end-to-end tests: real alerts, real traffic
 	$(TEST) -shuffle=on -tags e2e -run '^TestE2E' -parallel 5 -timeout 20m ./cmd/astern/...
 
 crash: ## Kill the process at random moments, 1,000 times, and look what is lost or doubled
@@ -47,7 +53,7 @@ fuzz: ## Fuzz each decoder for some seconds
 	.ci/fuzz 5s
 
 lint: ## Check format and code
-	@go vet -tags neighbours,e2e,crash ./...
+	@go vet -tags neighbours,cluster,e2e,crash ./...
 	$(LINT) run
 
 format: ## Format the code
@@ -63,6 +69,9 @@ bench: ## Measure, and print lines "ratio NAME VALUE"
 
 neighbours: ## Find or make Prometheus, Alertmanager and HAProxy
 	@go run ./tools/neighbours/get prometheus promtool alertmanager haproxy > /dev/null
+
+neighbours-cluster: ## Find or make a Kubernetes control plane; the first time about 15 minutes
+	@go run ./tools/neighbours/get etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kwok nft > /dev/null
 
 clean: ## Remove what was built here (the neighbours stay in the cache)
 	rm -rf $(BIN)

@@ -39,9 +39,10 @@ const (
 	imageID = `{{ if contains "@" .image }}{{ regexReplaceAll ":[^/@]+@" .image "@" | Quote }}` +
 		`{{ else }}{{ printf "%s@sha256:%s" (regexReplaceAll ":[^/:]+$" .image "") (sha256sum .image) | Quote }}{{ end }}`
 	address = `hostIP: {{ index (NodeIPsWith .spec.nodeName) 0 | Quote }}
-      {{ with PodIPsWith .spec.nodeName (or .spec.hostNetwork false) (or .metadata.uid "") .metadata.name .metadata.namespace }}
-      podIP: {{ index . 0 | Quote }}
-      podIPs: [{ip: {{ index . 0 | Quote }}}]
+      {{ if not .status.podIP }}
+      {{ $ip := index (PodIPsWith .spec.nodeName (or .spec.hostNetwork false) (or .metadata.uid "") .metadata.name .metadata.namespace) 0 }}
+      podIP: {{ $ip | Quote }}
+      podIPs: [{ip: {{ $ip | Quote }}}]
       {{ end }}
       startTime: {{ or .status.startTime $now | Quote }}`
 	healthy = `{{ $now := Now }}
@@ -60,7 +61,7 @@ const (
         ready: true
         started: true
         restartCount: 0
-        state: {running: {startedAt: {{ $now | Quote }}}}
+        state: {running: {startedAt: {{ $now | Quote }}}, waiting: null}
       {{ end }}
       ADDRESS
       phase: Running`
