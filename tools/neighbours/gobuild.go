@@ -21,6 +21,8 @@ type project struct {
 	// tags and stamp go to `go build`; stamp tells the program the version it was built from.
 	tags  string
 	stamp func(pinned string) string
+	// atRoot says that the program is the module's own package, not one of cmd/.
+	atRoot bool
 }
 
 var (
@@ -28,11 +30,14 @@ var (
 	// Alertmanager has no such tag; it is built with it all the same, so that it shares what was compiled for Prometheus.
 	alertmanager = project{dir: "alertmanager", module: "github.com/prometheus/alertmanager", tags: "remove_all_sd", stamp: stampPrometheus}
 	kubernetes   = project{dir: "kubernetes", module: "k8s.io/kubernetes", stamp: stampKubernetes}
+	flux         = project{dir: "flux", module: "github.com/fluxcd/kustomize-controller", stamp: stampNothing, atRoot: true}
 )
 
 func stampPrometheus(pinned string) string {
 	return " -X github.com/prometheus/common/version.Version=" + released(pinned)
 }
+
+func stampNothing(string) string { return "" }
 
 // stampKubernetes names major and minor too: clients compare them.
 func stampKubernetes(pinned string) string {
@@ -64,10 +69,17 @@ func (p project) build(ctx context.Context, name, dir string, log io.Writer) err
 	if p.tags != "" {
 		args = append(args, "-tags="+p.tags)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, p.module+"/cmd/"+name)...)
+	cmd := exec.CommandContext(ctx, "go", append(args, p.program(name))...)
 	cmd.Dir = at
 	cmd.Env = buildEnv()
 	return runBuild(cmd, name, log)
+}
+
+func (p project) program(name string) string {
+	if p.atRoot {
+		return p.module
+	}
+	return p.module + "/cmd/" + name
 }
 
 func buildEnv(more ...string) []string {

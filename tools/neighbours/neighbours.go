@@ -1,5 +1,5 @@
 // Package neighbours finds or builds the real programs that astern's demo and end-to-end tests run beside it:
-// Prometheus, Alertmanager, HAProxy and a Kubernetes control plane. Each comes from PATH when its version is good enough, else from a cache outside
+// Prometheus, Alertmanager, HAProxy, a Kubernetes control plane and Flux. Each comes from PATH when its version is good enough, else from a cache outside
 // the checkout, else it is built with Go from the pinned modules in tools/, or unpacked from Debian packages. Nothing
 // needs root. It is a tool: the product imports it nowhere.
 package neighbours
@@ -81,6 +81,7 @@ var recipes = []recipe{
 	debianRecipe(debian{"etcd", "etcd-server", "usr/bin/etcd"}, version{3, 4, 0}, "--version"),
 	installRecipe("sigs.k8s.io/kwok/cmd/kwok", "v0.8.0", version{0, 7, 0}, "about 2 minutes on two cores"),
 	installRecipe("helm.sh/helm/v4/cmd/helm", "v4.3.1", version{4, 0, 0}, "about 3 minutes on two cores").asking("version"),
+	goRecipe("kustomize-controller", flux, version{1, 7, 0}, "about 7 minutes on two cores"),
 	debianRecipe(debian{"nft", "nftables", "usr/sbin/nft"}, version{1, 0, 1}, "--version"),
 }
 
