@@ -30,6 +30,7 @@ type Engine struct {
 	grace     time.Duration // how long an action may outstay its deadline
 	inTurn    bool
 	watches   bool
+	newID     func() string
 
 	incidents    *journal[incident.Incident]
 	targets      *journal[incident.TargetHistory]
@@ -82,6 +83,8 @@ type Options struct {
 	Reopen func(snapshot []byte) (*Configuration, error)
 	// Watches says that clusters are read: a target whose workload nobody has read lately is not known well enough to act.
 	Watches bool
+	// NewID makes the name of an installation that has none yet; nil leaves it without one.
+	NewID func() string
 	// InTurn does what concerns different targets and people one after the other, so that two runs on a virtual clock are
 	// the same; a program of its own does it side by side.
 	InTurn bool
@@ -124,7 +127,7 @@ func New(o Options) (*Engine, error) {
 	if e.hook == nil {
 		e.hook = func(string) {}
 	}
-	e.clock.count, e.inTurn, e.watches = o.Elapsed, o.InTurn, o.Watches
+	e.clock.count, e.inTurn, e.watches, e.newID = o.Elapsed, o.InTurn, o.Watches, o.NewID
 	e.config.Store(o.Config)
 	e.metrics = newMetrics(o.Metrics)
 	if o.Metrics != nil {
@@ -176,6 +179,9 @@ func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
 	if err := e.recordRules(ctx, e.config.Load()); err != nil { // the files may have changed while nothing ran
 		return err
 	}
+	if err := e.found(ctx); err != nil {
+		return err
+	}
 	heads, err := e.store.Heads(ctx, incident.HeadFilter{Live: true, Limit: 1 << 20})
 	if err != nil {
 		return fmt.Errorf("list live incidents: %w", err)
@@ -203,6 +209,20 @@ func (e *Engine) Start(ctx context.Context, d Dispatcher) error {
 		e.wakeBoth(incidentStream(h.ID))
 	}
 	return nil
+}
+
+// found gives the installation its name, once.
+func (e *Engine) found(ctx context.Context) error {
+	if e.newID == nil {
+		return nil
+	}
+	r := e.installation.record(ctx, installationStream, func(i incident.Installation) (draft, error) {
+		if i.ID != "" {
+			return draft{}, nil
+		}
+		return facts(byAstern, incident.Founded{ID: e.newID()}), nil
+	})
+	return r.err
 }
 
 // Drain makes the door answer 503 from now on; incidents go on until the dispatcher is closed.

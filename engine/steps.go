@@ -407,7 +407,9 @@ func (e *Engine) repair(ctx context.Context, inc incident.Incident, c incident.R
 
 // env is what a step may use of the world.
 func (e *Engine) env(cfg *Configuration, inc incident.Incident, t *plan.Target, s incident.Step, attempt int, token int64) actions.Env {
+	installation, _ := e.installationNow()
 	return actions.Env{
+		Installation: installation.ID,
 		Key: inc.ID + "/" + s.Name, Incident: inc.ID, Target: t.Name, Environment: t.Environment, Attempt: attempt, Token: token,
 		Now: e.now, Connect: connector(cfg, t.Connections, s.Connection),
 		Progress: func(line string) { e.progress.Store(incidentStream(inc.ID), line); e.watchers.changed(inc.ID) },

@@ -90,6 +90,17 @@ type TargetAnswer struct {
 	Target engine.TargetStatus `json:"target"`
 }
 
+// AllowedAnswer says whether a release may be rolled out; kind ReleaseAllowed.
+type AllowedAnswer struct {
+	Header
+	Target  string `json:"target"`
+	Version string `json:"version,omitempty"`
+	Digest  string `json:"digest,omitempty"`
+	Allowed bool   `json:"allowed"`
+	// Reason says why it may not; empty when it may.
+	Reason string `json:"reason,omitempty"`
+}
+
 // StatusAnswer is the installation as a whole; kind Status.
 type StatusAnswer struct {
 	Header
@@ -180,7 +191,7 @@ type (
 		Scope  string `json:"scope,omitempty"` // all when empty
 		Reason string `json:"reason"`
 	}
-	// ReleaseRequest tells what was deployed when. At is when the rollout ended; now when absent.
+	// ReleaseRequest tells what was deployed when. At is when the rollout ended, or began where that is told; now when absent.
 	ReleaseRequest struct {
 		Target  string            `json:"target"`
 		Version string            `json:"version"`

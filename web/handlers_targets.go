@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -59,25 +60,53 @@ func (s *Server) releases(ctx context.Context, c call) (List[Release], error) {
 }
 
 func (s *Server) recordRelease(ctx context.Context, p engine.Person, _ call, in ReleaseRequest) (Done, error) {
-	if err := words("target", in.Target, true); err != nil {
+	r, err := in.release(p)
+	if err != nil {
 		return Done{}, err
 	}
-	if err := words("version", in.Version, true); err != nil {
+	return done("recorded"), s.engine.RecordRelease(ctx, p, in.Target, r)
+}
+
+func (s *Server) beginRelease(ctx context.Context, p engine.Person, _ call, in ReleaseRequest) (Done, error) {
+	r, err := in.release(p)
+	if err != nil {
 		return Done{}, err
+	}
+	return done("began"), s.engine.BeginRelease(ctx, p, in.Target, r)
+}
+
+func (in ReleaseRequest) release(p engine.Person) (incident.Release, error) {
+	if err := words("target", in.Target, true); err != nil {
+		return incident.Release{}, err
+	}
+	if err := words("version", in.Version, true); err != nil {
+		return incident.Release{}, err
 	}
 	if in.Verdict != "" {
 		if err := standing(in.Verdict); err != nil {
-			return Done{}, err
+			return incident.Release{}, err
 		}
 	}
 	for field, text := range map[string]string{"commit": in.Commit, "digest": in.Digest, "reason": in.Reason, "schema": in.Schema} {
 		if err := words(field, text, false); err != nil {
-			return Done{}, err
+			return incident.Release{}, err
 		}
 	}
-	r := incident.Release{Version: in.Version, Commit: in.Commit, Digest: in.Digest, At: in.At.UTC(), Verdict: in.Verdict,
-		Reason: in.Reason, Schema: in.Schema, Vars: in.Vars, By: p.Name}
-	return done("recorded"), s.engine.RecordRelease(ctx, p, in.Target, r)
+	return incident.Release{Version: in.Version, Commit: in.Commit, Digest: in.Digest, At: in.At.UTC(), Verdict: in.Verdict,
+		Reason: in.Reason, Schema: in.Schema, Vars: in.Vars, By: p.Name}, nil
+}
+
+func (s *Server) releaseAllowed(ctx context.Context, c call) (AllowedAnswer, error) {
+	a := AllowedAnswer{Header: header("ReleaseAllowed"), Target: c.query.Get("target"), Version: c.query.Get("version"), Digest: c.query.Get("digest"), Allowed: true}
+	if a.Version == "" && a.Digest == "" {
+		return a, malformedAt("/version", "name a version or a digest")
+	}
+	err := s.engine.ReleaseAllowed(ctx, a.Target, incident.Release{Version: a.Version, Digest: a.Digest})
+	var no *engine.RefusedError
+	if errors.As(err, &no) {
+		a.Allowed, a.Reason, err = false, no.Reason, nil
+	}
+	return a, err
 }
 
 func (s *Server) judgeRelease(ctx context.Context, p engine.Person, _ call, in JudgeRequest) (Done, error) {

@@ -38,6 +38,9 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/targets/{name}/hold", Operator, "Keeps automation away from a target for a time, or ends that.", nil, tell(s.hold)},
 		{"GET", "/api/v1/releases", Viewer, "Lists the releases that were told, newest first.", []parameter{{"target", "of this target alone"}}, ask(s.releases)},
 		{"POST", "/api/v1/releases", Operator, "Records what was deployed when.", nil, tell(s.recordRelease)},
+		{"POST", "/api/v1/releases/begin", Operator, "Tells that a rollout begins.", nil, tell(s.beginRelease)},
+		{"GET", "/api/v1/releases/allowed", Viewer, "Says whether a release may be rolled out: it is neither bad nor denied, by its version or by its digest.",
+			[]parameter{{"target", "the target"}, {"version", "the version"}, {"digest", "the digest of its image"}}, ask(s.releaseAllowed)},
 		{"POST", "/api/v1/releases/judge", Approver, "Changes the verdict on a version.", nil, tell(s.judgeRelease)},
 
 		{"POST", "/api/v1/stop", Operator, "Stops automation for all, a team or a target.", nil, tell(s.stop)},

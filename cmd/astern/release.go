@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"io"
 	"net/url"
 	"strings"
@@ -17,39 +20,107 @@ func releaseCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "release", Short: "Tell what was deployed when, list it, judge it, or deny it", Args: noSuchCommand, RunE: help,
 	}
-	c.AddCommand(releaseRecordCommand(a), releaseListCommand(a), releaseJudgeCommand(a), releaseDenyCommand(a))
+	c.AddCommand(releaseBeginCommand(a), releaseRecordCommand(a), releaseAllowedCommand(a), releaseListCommand(a), releaseJudgeCommand(a), releaseDenyCommand(a))
+	return c
+}
+
+func releaseBeginCommand(a *app) *cobra.Command {
+	var t toldRelease
+	c := &cobra.Command{
+		Use: "begin TARGET --version VERSION", Short: "Tell that a rollout begins; CI calls it, and a version that is bad or denied is refused", Args: cobra.ExactArgs(1),
+		Example: "  astern release begin honeylink-api --version v43 --digest sha256:…",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.send(cmd.Context(), a, args[0], apiPath("releases", "begin"), "%s: the rollout of %s began.")
+		},
+	}
+	t.flags(c, "when its rollout began")
 	return c
 }
 
 func releaseRecordCommand(a *app) *cobra.Command {
-	var r web.ReleaseRequest
-	var at, verdict string
+	var t toldRelease
 	c := &cobra.Command{
 		Use: "record TARGET --version VERSION", Short: "Tell that a version's rollout ended; CI calls it", Args: cobra.ExactArgs(1),
 		Example: "  astern release record honeylink-api --version v42 --commit 8841cafe --var track=green\n" +
 			"  astern release record honeylink-api --version v41 --at -2d --verdict good --var track=blue",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if r.Version == "" {
-				return usage("--version VERSION is needed")
-			}
-			var err error
-			if r.At, err = a.moment(at); err != nil {
-				return err
-			}
-			r.Target, r.Verdict = args[0], incident.Standing(verdict)
-			return a.wish(cmd.Context(), apiPath("releases"), r, r.Version, "%s: %s is recorded.", visible(r.Target), visible(r.Version))
+			return t.send(cmd.Context(), a, args[0], apiPath("releases"), "%s: %s is recorded.")
 		},
 	}
-	f := c.Flags()
+	t.flags(c, "when its rollout ended")
+	return c
+}
+
+// toldRelease is a release as flags tell it.
+type toldRelease struct {
+	release     web.ReleaseRequest
+	at, verdict string
+}
+
+func (t *toldRelease) flags(c *cobra.Command, at string) {
+	f, r := c.Flags(), &t.release
 	f.StringVar(&r.Version, "version", "", "the version (required)")
 	f.StringVar(&r.Commit, "commit", "", "the commit it was built from")
 	f.StringVar(&r.Digest, "digest", "", "the digest of its image or artifact")
-	f.StringVar(&at, "at", "", "when its rollout ended: a time such as 2026-11-22T14:02:00Z, or -20m; now when absent")
-	f.StringVar(&verdict, "verdict", "", "good, bad, denied or unknown")
+	f.StringVar(&t.at, "at", "", at+": a time such as 2026-11-22T14:02:00Z, or -20m; now when absent")
+	f.StringVar(&t.verdict, "verdict", "", "good, bad, denied or unknown")
 	f.StringVar(&r.Reason, "reason", "", "why that verdict")
 	f.StringVar(&r.Schema, "schema", "", "the schema it needs")
 	f.StringToStringVar(&r.Vars, "var", nil, "a value for procedures, NAME=VALUE; may stand several times")
+}
+
+func (t *toldRelease) send(ctx context.Context, a *app, target, path, done string) error {
+	r := t.release
+	if r.Version == "" {
+		return usage("--version VERSION is needed")
+	}
+	var err error
+	if r.At, err = a.moment(t.at); err != nil {
+		return err
+	}
+	r.Target, r.Verdict = target, incident.Standing(t.verdict)
+	return a.wish(ctx, path, r, r.Version, done, visible(r.Target), visible(r.Version))
+}
+
+func releaseAllowedCommand(a *app) *cobra.Command {
+	var version, digest string
+	c := &cobra.Command{
+		Use: "allowed TARGET [--version VERSION] [--digest DIGEST]", Args: cobra.ExactArgs(1),
+		Short:   "Ask whether a release may be rolled out: exit code 1 when it is bad or denied",
+		Example: "  astern release allowed honeylink-api --version v42 --digest sha256:… && kubectl apply -k overlays/production",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if version == "" && digest == "" {
+				return usage("--version VERSION or --digest DIGEST is needed")
+			}
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			got, err := get[web.AllowedAnswer](cmd.Context(), c, apiPath("releases", "allowed"), url.Values{"target": args, "version": {version}, "digest": {digest}})
+			if err != nil {
+				return err
+			}
+			if err := show(a, got, func(web.AllowedAnswer) []string { return []string{cmp.Or(version, digest)} }, a.allowed); err != nil {
+				return err
+			}
+			if !got.Allowed {
+				return answeredNo
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&version, "version", "", "the version")
+	c.Flags().StringVar(&digest, "digest", "", "the digest of its image")
 	return c
+}
+
+func (a *app) allowed(w io.Writer, answer web.AllowedAnswer) {
+	name := visible(cmp.Or(answer.Version, answer.Digest))
+	if answer.Allowed {
+		fmt.Fprintf(w, "%s: %s may be rolled out.\n", visible(answer.Target), name)
+		return
+	}
+	fmt.Fprintf(w, "%s: %s %s: %s\n", visible(answer.Target), name, a.paint(bad, "must not be rolled out"), visible(answer.Reason))
 }
 
 // moment reads a time, or how long ago; nothing is nothing.

@@ -99,6 +99,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { s.engine.Reconcile(ctx); return nil })
 	group.Go(func() error { s.reloadOnHangup(ctx); return nil })
 	group.Go(func() error { s.compact(ctx); return nil })
+	group.Go(func() error { s.askReadiness(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		s.log.Info("stopping: no more alerts are taken in")
@@ -141,6 +142,23 @@ func (s *server) compact(ctx context.Context) {
 			if err := s.engine.Compact(ctx); err != nil {
 				s.log.Error("ended incidents were not compacted", zap.Error(err))
 			}
+		}
+	}
+}
+
+// readinessEvery is how often each target is asked whether its way back is open, and readinessAtFirst how long after the start.
+const readinessEvery, readinessAtFirst = 10 * time.Minute, 15 * time.Second
+
+func (s *server) askReadiness(ctx context.Context) {
+	next := time.NewTimer(readinessAtFirst)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+			s.engine.AskReadiness(ctx)
+			next.Reset(readinessEvery)
 		}
 	}
 }

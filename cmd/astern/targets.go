@@ -90,8 +90,17 @@ func (a *app) targetState(t engine.TargetStatus) string {
 	if t.CooldownUntil.After(a.now()) {
 		states = append(states, a.paint(care, "‖ cooldown until "+clock(t.CooldownUntil, a.now())))
 	}
-	if t.NoWayBack != "" {
+	if t.Rolling != nil {
+		states = append(states, a.paint(busy, "↻ "+visible(t.Rolling.Version)+" is rolling out"))
+	}
+	switch {
+	case t.NoWayBack != "":
 		states = append(states, a.paint(care, "! no way back"))
+	case t.Readiness != nil && !t.Readiness.Ready():
+		states = append(states, a.paint(care, "! not ready"))
+	}
+	if len(t.Troubles) > 0 {
+		states = append(states, a.paint(care, "! look"))
 	}
 	return cmp.Or(strings.Join(states, ", "), "✓ ready")
 }
@@ -110,12 +119,19 @@ func (a *app) target(w io.Writer, t engine.TargetStatus) {
 	g.row("Environment", dash(t.Environment))
 	g.row("Class", dash(t.Class))
 	g.row("Owner", dash(t.Owner))
+	if t.Workload != "" {
+		g.row("Workload", visible(t.Workload)+"  "+a.paint(faint, "uid "+dash(t.UID)))
+	}
 	g.row("Mode", visible(string(t.Mode))+" at most")
 	if t.NoWayBack != "" {
 		g.row("Rollback", a.paint(care, "! "+visible(t.NoWayBack)))
 	} else {
 		g.row("Rollback", "to "+dash(previousOf(t)))
 	}
+	if t.Rolling != nil {
+		g.row("Rolling out", visible(t.Rolling.Version)+" since "+ago(t.Rolling.At, a.now()))
+	}
+	a.readinessRows(g, t)
 	g.print(w, "")
 	if len(t.Releases) == 0 {
 		return
@@ -126,6 +142,23 @@ func (a *app) target(w io.Writer, t engine.TargetStatus) {
 		rows = append(rows, web.Release{Target: t.Name, Current: i == len(t.Releases)-1, Release: r})
 	}
 	a.releaseTable(w, rows, false)
+}
+
+// readinessRows say whether the way back is open, and what a person should know before it is needed.
+func (a *app) readinessRows(g *grid, t engine.TargetStatus) {
+	switch known := t.Readiness; {
+	case known == nil:
+		g.row("Way back", "not asked yet")
+	case known.Ready():
+		g.row("Way back", a.paint(good, "✓ open")+", asked "+ago(known.At, a.now()))
+	default:
+		for _, problem := range known.Problems {
+			g.row("Way back", a.paint(care, "! "+visible(problem)))
+		}
+	}
+	for _, trouble := range t.Troubles {
+		g.row("Look", a.paint(care, "! "+visible(trouble)))
+	}
 }
 
 // varsOf is a release's vars, by name.

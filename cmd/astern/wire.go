@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -137,7 +139,7 @@ func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, er
 	}
 	s.engine, err = engine.New(engine.Options{
 		Store: s.store, Log: log, Now: time.Now, Elapsed: elapsed(), Registry: l.Registry, Config: cfg, Metrics: s.registry,
-		Anonymous: flags.anonymous, StopFile: flags.stopFile, Hook: failpoint,
+		Anonymous: flags.anonymous, StopFile: flags.stopFile, Hook: failpoint, Watches: true, NewID: newID,
 		Reopen: func(raw []byte) (*engine.Configuration, error) { return reopenConfiguration(l.Registry, raw) },
 	})
 	if err != nil {
@@ -227,4 +229,11 @@ func (s *server) reload(ctx context.Context) error {
 	}
 	s.log.Info("configuration reloaded", zap.String("digest", cfg.Digest))
 	return nil
+}
+
+// newID names an installation: 128 random bits.
+func newID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // it never fails
+	return hex.EncodeToString(id[:])
 }

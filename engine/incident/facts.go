@@ -299,6 +299,10 @@ type (
 
 // The facts of the installation's history (stream "installation").
 type (
+	// Founded names the installation when its history begins.
+	Founded struct {
+		ID string `json:"id"`
+	}
 	// Armed lets automation act (S19).
 	Armed struct {
 		Reason string `json:"reason,omitempty"`

@@ -38,6 +38,7 @@ var factTypes = map[string]func([]byte) (Fact, error){
 	"HoldLifted":       decode[HoldLifted],
 	"Flapped":          decode[Flapped],
 	"FlappingReset":    decode[FlappingReset],
+	"Founded":          decode[Founded],
 	"Armed":            decode[Armed],
 	"Disarmed":         decode[Disarmed],
 	"Stopped":          decode[Stopped],
@@ -83,6 +84,7 @@ func (ReleaseJudged) factType() string    { return "ReleaseJudged" }
 func (RolledBack) factType() string       { return "RolledBack" }
 func (HoldSet) factType() string          { return "HoldSet" }
 func (HoldLifted) factType() string       { return "HoldLifted" }
+func (Founded) factType() string          { return "Founded" }
 func (Armed) factType() string            { return "Armed" }
 func (Disarmed) factType() string         { return "Disarmed" }
 func (Stopped) factType() string          { return "Stopped" }

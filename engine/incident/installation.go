@@ -7,9 +7,11 @@ import (
 
 // Installation is what a person said about the whole of it: armed or not, stopped or not.
 type Installation struct {
-	Version int             `json:"version"`
-	Armed   *Word           `json:"armed,omitempty"`
-	Stops   map[string]Word `json:"stops,omitempty"` // by scope: "all", "team/NAME", "target/NAME"
+	Version int `json:"version"`
+	// ID names the installation and its history to others that share a target with it (S3).
+	ID    string          `json:"id,omitempty"`
+	Armed *Word           `json:"armed,omitempty"`
+	Stops map[string]Word `json:"stops,omitempty"` // by scope: "all", "team/NAME", "target/NAME"
 	// Mass is the mass event that holds everything until a person releases it; none is called before MassReleasedUntil (S8).
 	Mass              *Mass     `json:"mass,omitempty"`
 	MassReleasedUntil time.Time `json:"mass_released_until,omitzero"`
@@ -56,6 +58,8 @@ func ReplayInstallation(events []Event) Installation {
 func (i *Installation) apply(e Event) {
 	i.Version = e.Version
 	switch f := e.Fact.(type) {
+	case Founded:
+		i.ID = f.ID
 	case Armed:
 		i.Armed = &Word{e.By, f.Reason, e.At}
 	case Disarmed:
