@@ -187,5 +187,7 @@ func configSchema() (schema, error) {
 		may("egress", object(may("allow", list(written()), "networks that are refused otherwise: loopback, link-local, metadata")), ""),
 		may("people", list(person), "who may use the API and the console"),
 		may("teams", list(team), ""),
+		may("discover", list(object(need("connection", written(), "a kubernetes connection"), need("environment", written(), "that of all targets found there"),
+			need("namespaces", list(written()), "where annotations may name targets"))), "where targets are read from the annotations of workloads"),
 		may("retention", object(may("incidents", lasting(), ""), may("deliveries", lasting(), ""), may("max_deliveries", schema{"type": "integer", "minimum": 1}, "")), "how long what is over is kept")), nil
 }

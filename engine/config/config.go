@@ -37,6 +37,8 @@ type Config struct {
 	People        []Person
 	Teams         []Team
 	Retention     Retention
+	// Discover says where targets are read from clusters.
+	Discover []Discover
 	// Digest is the digest of this file's content alone; see Digest for a whole configuration.
 	Digest string
 
@@ -76,7 +78,7 @@ func Load(path string, data []byte, reg *actions.Registry) (*Config, expr.Diagno
 	f, _ := expr.ParseFile(path, data)
 	c := &Config{Path: path, Dir: filepath.Dir(path), text: data}
 	root := f.Root().Map("storage", "rule_files", "target_files", "procedure_files", "communication_files", "senders",
-		"connections", "modes", "guards", "egress", "people", "teams", "retention")
+		"connections", "modes", "guards", "egress", "people", "teams", "retention", "discover")
 	c.Storage = root.Get("storage").Map("url").Get("url").Str()
 	c.readPatterns(root)
 	c.Connections = readConnections(root.Get("connections"), reg, c.Dir)
@@ -88,6 +90,7 @@ func Load(path string, data []byte, reg *actions.Registry) (*Config, expr.Diagno
 	c.People = c.readPeople(root.Get("people"))
 	c.Teams = c.readTeams(root.Get("teams"))
 	c.Retention = readRetention(root.Get("retention"))
+	c.Discover = c.readDiscover(root.Get("discover"))
 	c.Digest = Digest(map[string][]byte{filepath.Base(path): data})
 	return c, withoutSecrets(f.Diagnostics())
 }

@@ -89,6 +89,7 @@ func configCodes() []Code {
 		mistake("config/connection", "The connection cannot be used as it is written.", "prometheus: {eu: {}}", "See what the message says."),
 		mistake("config/secret", "A secret is written in the file.", "bearer_token: abc", "Put it into a file of its own and name that."),
 		mistake("config/sender", "A sender has no credential, half of one, or two.", "{name: am, type: alertmanager}", "Write bearer_token_file, or username with password_file, or client_certificate."),
+		mistake("config/namespace", "What is written is not the name of a namespace, or none is written.", "namespaces: [shop-*]", "Name each namespace whose workloads may be targets."),
 		mistake("config/egress", "Neither an address nor a network.", "allow: [localhost]", "Write 127.0.0.0/8 or ::1."),
 		mistake("config/value", "A number that must be more than nothing.", "max_deliveries: 0", "Write more than nothing."),
 		mistake("guard/unknown", "There is no such guard.", "guards: {cooldwn: 1h}", "Take the name that the hint gives."),
