@@ -6,5 +6,9 @@ import "astern.dev/astern/actions"
 
 // Family brings the actions of Kubernetes; the connection kind "kubernetes" is brought by actions/cluster.
 func Family() actions.Family {
-	return actions.Family{Actions: []actions.Entry{}}
+	return actions.Family{Actions: []actions.Entry{
+		{New: func() actions.Action { return &Halt{} }, Example: haltExample},
+		{New: func() actions.Action { return &Undo{} }, Example: undoExample},
+		{New: func() actions.Action { return &RolloutWait{} }, Example: rolloutWaitExample},
+	}}
 }

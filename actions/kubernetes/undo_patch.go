@@ -1,0 +1,108 @@
+package kubernetes
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/cluster"
+)
+
+// changeCause is what `kubectl rollout history` shows.
+const changeCause = "kubernetes.io/change-cause"
+
+// versionKeys are annotations that say which version the object is; they go back with the template.
+var versionKeys = []string{"astern.dev/version", "astern.dev/commit", "org.opencontainers.image.revision"}
+
+// undoOps are the one write: the template that was read is there no longer, the goal's is, and pods are replaced at the pace
+// of before the halt. In two writes the version to leave would go on rolling in between.
+func undoOps(env actions.Env, r rollout, to revision) []cluster.Op {
+	ops := []cluster.Op{{Op: "test", Path: "/spec/template", Value: r.template()}}
+	ops = append(ops, cluster.Op{Op: "replace", Path: "/spec/template", Value: to.restored()})
+	_, ours := r.halted()
+	if ours || r.pace().Paused {
+		usual := r.usual()
+		usual.Paused = false
+		ops = append(ops, r.to(usual))
+	}
+	if r.obj.GetAnnotations()[haltedKey] != "" {
+		ops = append(ops, cluster.Op{Op: "remove", Path: annotation(haltedKey)})
+	}
+	ops = append(ops, r.annotate(changeCause, fmt.Sprintf("astern %s: back to revision %d, template %s", env.Incident, to.number, to.digest))...)
+	return append(ops, versionOps(r, to)...)
+}
+
+// restored is the template as it was written, without what its controller added.
+func (v revision) restored() map[string]any {
+	template := runtime.DeepCopyJSON(v.template)
+	if metadata, is := template["metadata"].(map[string]any); is && metadata["creationTimestamp"] == nil {
+		delete(metadata, "creationTimestamp")
+	}
+	return template
+}
+
+func versionOps(r rollout, to revision) []cluster.Op {
+	var ops []cluster.Op
+	for _, key := range versionKeys {
+		was, is := to.annotations[key], r.obj.GetAnnotations()[key]
+		switch {
+		case was == is:
+		case was == "":
+			ops = append(ops, cluster.Op{Op: "remove", Path: annotation(key)})
+		default:
+			ops = append(ops, cluster.Op{Op: "add", Path: annotation(key), Value: was})
+		}
+	}
+	return ops
+}
+
+// resumeOps end a halt of ours where the goal's template is there already.
+func resumeOps(r rollout) []cluster.Op {
+	if _, ours := r.halted(); !ours {
+		return nil
+	}
+	return []cluster.Op{r.to(r.usual()), {Op: "remove", Path: annotation(haltedKey)}}
+}
+
+// rollsAt refuses a pace at which the goal's template would replace no pod, or not all of them.
+func (u *Undo) rollsAt(r rollout, to revision) error {
+	usual := r.usual()
+	current := r.text("status", "currentRevision")
+	switch {
+	case usual.Paused && !u.Resume:
+		return actions.Permanent(fmt.Errorf("undo %s: it is paused, and not by astern: somebody has it in hand. Resume it (kubectl rollout resume), or set `resume: true` to resume it together with the template", r.ref))
+	case usual.strategy() == onDelete:
+		return actions.Permanent(fmt.Errorf("undo %s: its update strategy is OnDelete: a template replaces no pod. Apply the manifest and delete the pods by hand, or give it the strategy RollingUpdate", r.ref))
+	case r.ref.Kind == statefulSet && usual.partition() > 0 && current != to.name && current != "":
+		return actions.Permanent(fmt.Errorf("undo %s: its partition is %d: the pods below it stay at %s, which is not the goal %s. Set the partition to 0 first", r.ref, usual.partition(), current, to.name))
+	}
+	return nil
+}
+
+// appliers are warnings: who applies the object writes the version to leave again, and an undo of the template alone leaves
+// their record of it as it is.
+func appliers(r rollout) []string {
+	var all []string
+	for _, m := range r.obj.GetManagedFields() {
+		if m.Operation == "Apply" && m.Subresource == "" && m.Manager != "astern" {
+			all = append(all, m.Manager+" (server-side apply)")
+		}
+	}
+	annotations := r.obj.GetAnnotations()
+	if annotations["kubectl.kubernetes.io/last-applied-configuration"] != "" {
+		all = append(all, "kubectl apply")
+	}
+	if release := annotations["meta.helm.sh/release-name"]; release != "" {
+		all = append(all, "Helm (release "+release+")")
+	}
+	slices.Sort(all)
+	var lines []string
+	for _, who := range slices.Compact(all) {
+		lines = append(lines, fmt.Sprintf("= %s is applied by %s: what it applies next counts from the manifest of the version to leave. Where that manifest is in Git, prefer manifest/revert", r.ref, strings.TrimSpace(cmp.Or(who, "somebody"))))
+	}
+	return lines
+}
