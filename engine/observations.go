@@ -90,10 +90,10 @@ func (e *Engine) Observe(ctx context.Context, target string, o Observation) erro
 	}
 	news := false
 	r := e.targets.record(ctx, targetStream(target), func(t incident.TargetHistory) (draft, error) {
-		if e.ownDoing(target, t, o) {
-			return draft{}, nil
-		}
 		seen := t.Observed(o)
+		if e.ownDoing(target, t, o) {
+			seen = slices.DeleteFunc(seen, isOfReleases)
+		}
 		news = len(seen) > 0
 		return facts(o.Source, seen...), nil
 	})
@@ -101,6 +101,12 @@ func (e *Engine) Observe(ctx context.Context, target string, o Observation) erro
 		e.reconsider(func(i incident.Incident) bool { return i.Target == target })
 	}
 	return r.err
+}
+
+// isOfReleases says whether a fact is about what runs, not about the object that runs it.
+func isOfReleases(f incident.Fact) bool {
+	_, object := f.(incident.WorkloadSeen)
+	return !object
 }
 
 // ownDoing says whether what is seen is what a procedure under way makes of the target.

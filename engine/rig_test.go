@@ -173,8 +173,14 @@ var sre = engine.Person{Name: "sre", Role: "admin", Via: "test"}
 // ready arms the installation, tells two releases and lets the Watchdog bark.
 func (r *rig) ready() *rig {
 	r.t.Helper()
-	require.NoError(r.t, r.engine.Arm(r.t.Context(), sre, "test"))
 	r.releases("api")
+	return r.armed()
+}
+
+// armed arms the installation and lets the Watchdog bark.
+func (r *rig) armed() *rig {
+	r.t.Helper()
+	require.NoError(r.t, r.engine.Arm(r.t.Context(), sre, "test"))
 	r.barks, r.bark = true, r.now()
 	r.settle()
 	return r

@@ -32,6 +32,7 @@ type world struct {
 	onRun    func(step string)
 	onAlerts func() // asked when Alertmanager's list is read
 	onVerify func(step string) error
+	ready    error  // what an action says of its readiness
 	planErr  error  // what a look at the world comes to
 	until    string // the step that runs until its context ends
 	deaf     string // the step that heeds no context
@@ -178,8 +179,9 @@ type move struct {
 	world *world
 }
 
-func (m *move) Name() string { return "world/move" }
-func (m *move) Outputs() any { return nil }
+func (m *move) Name() string                             { return "world/move" }
+func (m *move) Ready(context.Context, actions.Env) error { return m.world.ready }
+func (m *move) Outputs() any                             { return nil }
 func (m *move) Validate() error {
 	if m.To == "" {
 		return fmt.Errorf("to: is missing")
