@@ -54,6 +54,7 @@ fuzz: ## Fuzz each decoder for some seconds
 
 lint: ## Check format and code
 	@go vet -tags neighbours,cluster,e2e,crash ./...
+	@! go list -deps ./cmd/astern | grep -F k8s.io/client-go/kubernetes/scheme # every type of Kubernetes: 19 MB
 	$(LINT) run
 
 format: ## Format the code

@@ -102,6 +102,7 @@ func (c *Cluster) failed(what call, err error) error {
 	case answer.Code == http.StatusForbidden:
 		return actions.Permanent(what.forbidden(err))
 	case answer.Code == http.StatusUnauthorized:
+		c.session.forget()
 		return fmt.Errorf("%s: the API server does not accept the credentials: %w", what, err)
 	case answer.Code == http.StatusNotFound:
 		return fmt.Errorf("%s: %w", what, err)

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -33,6 +34,20 @@ type session struct {
 	config *rest.Config
 }
 
+// forget has the credentials read again by the next request. client-go would keep a token that was refused for a minute.
+func (s *session) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.close()
+	s.client = nil
+}
+
+func (s *session) close() {
+	if s.client != nil {
+		utilnet.CloseIdleConnectionsFor(s.client.Client.Transport)
+	}
+}
+
 // through gives the client of the present credentials.
 func (c *Cluster) through() (*rest.RESTClient, error) {
 	c.session.mu.Lock()
@@ -52,6 +67,7 @@ func (c *Cluster) through() (*rest.RESTClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes credentials: %w", err)
 	}
+	c.session.close()
 	c.session.stamp, c.session.client, c.session.config = stamp, client, config
 	return client, nil
 }
@@ -151,6 +167,9 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer.Body = &limited{answer.Body, maxAnswer}
 	return answer, nil
 }
+
+// WrappedRoundTripper lets idle connections be closed through it.
+func (b bounded) WrappedRoundTripper() http.RoundTripper { return b.next }
 
 type limited struct {
 	io.ReadCloser

@@ -142,6 +142,25 @@ func TestNoInitNoSleepNoC(t *testing.T) {
 	}
 }
 
+// heavy are packages of client-go that link every type of Kubernetes into the binary: 19 MB. What astern needs of them is
+// written in actions/cluster.
+var heavy = []string{
+	"k8s.io/client-go/discovery", "k8s.io/client-go/restmapper", "k8s.io/client-go/kubernetes", "k8s.io/client-go/scale", "k8s.io/client-go/informers",
+	"k8s.io/client-go/dynamic/dynamicinformer", "k8s.io/client-go/tools/events", "k8s.io/client-go/tools/leaderelection", "k8s.io/kubectl", "k8s.io/kubernetes",
+	"helm.sh/helm", "sigs.k8s.io/controller-runtime", "sigs.k8s.io/cli-utils", "github.com/fluxcd/cli-utils/pkg/kstatus/polling",
+}
+
+func TestNothingLinksEveryTypeOfKubernetes(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, spec := range f.file.Imports {
+			imported := importPath(t, spec)
+			for _, banned := range heavy {
+				require.False(t, imported == banned || strings.HasPrefix(imported, banned+"/"), "%s imports %s: use actions/cluster", f.path, imported)
+			}
+		}
+	}
+}
+
 func TestNoFileIsTooLong(t *testing.T) {
 	for _, f := range sources(t) {
 		require.LessOrEqual(t, f.lines, 500, "%s: split it by responsibility", f.path)
