@@ -22,6 +22,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -45,6 +47,9 @@ type ControlPlane struct {
 	apiserver *process
 	tokens    map[string]string
 	rest      *http.Client
+	installs  sync.Mutex
+	installed map[string]bool
+	mu        sync.Mutex // guards cleanups
 	cleanups  []func()
 }
 
@@ -62,7 +67,7 @@ var programs = []string{"etcd", "kube-apiserver", "kube-controller-manager", "ku
 // Start starts a control plane and waits until its nodes are ready; some ten seconds. The context bounds the start alone: the
 // control plane lives until Close, or until this process ends, however it ends.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
-	c := &ControlPlane{Dir: o.Dir, log: o.Log}
+	c := &ControlPlane{Dir: o.Dir, log: o.Log, installed: map[string]bool{}}
 	if c.log == nil {
 		c.log = io.Discard
 	}
@@ -109,14 +114,19 @@ func (c *ControlPlane) connect(context.Context) error {
 
 func (c *ControlPlane) path(name string) string { return filepath.Join(c.Dir, name) }
 
-func (c *ControlPlane) onClose(f func()) { c.cleanups = append(c.cleanups, f) }
+func (c *ControlPlane) onClose(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cleanups = append(c.cleanups, f)
+}
 
 // Close takes everything down, last up first. It may be called twice.
 func (c *ControlPlane) Close() {
-	for len(c.cleanups) > 0 {
-		last := len(c.cleanups) - 1
-		f := c.cleanups[last]
-		c.cleanups = c.cleanups[:last]
+	c.mu.Lock()
+	cleanups := c.cleanups
+	c.cleanups = nil
+	c.mu.Unlock()
+	for _, f := range slices.Backward(cleanups) {
 		f()
 	}
 }

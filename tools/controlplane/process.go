@@ -39,12 +39,18 @@ type process struct {
 
 // start runs a program; what it prints goes to <dir>/<name>.log.
 func start(dir, name, path string, args ...string) (*process, error) {
+	return startWith(dir, nil, name, path, args...)
+}
+
+// startWith adds to the environment.
+func startWith(dir string, env []string, name, path string, args ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	p.cmd = exec.Command(path, args...) //nolint:noctx // stop and kill end it, with its children
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, log, log
 	p.cmd.SysProcAttr = ownGroup()
 	if err := p.cmd.Start(); err != nil {
