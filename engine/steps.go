@@ -410,7 +410,7 @@ func (e *Engine) env(cfg *Configuration, inc incident.Incident, t *plan.Target, 
 	installation, _ := e.installationNow()
 	return actions.Env{
 		Installation: installation.ID,
-		Key: inc.ID + "/" + s.Name, Incident: inc.ID, Target: t.Name, Environment: t.Environment, Attempt: attempt, Token: token,
+		Key:          inc.ID + "/" + s.Name, Incident: inc.ID, Target: t.Name, Environment: t.Environment, Attempt: attempt, Token: token,
 		Now: e.now, Connect: connector(cfg, t.Connections, s.Connection),
 		Progress: func(line string) { e.progress.Store(incidentStream(inc.ID), line); e.watchers.changed(inc.ID) },
 	}
