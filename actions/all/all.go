@@ -7,6 +7,7 @@ import (
 	"astern.dev/astern/actions/client"
 	"astern.dev/astern/actions/cluster"
 	"astern.dev/astern/actions/exec"
+	"astern.dev/astern/actions/git"
 	"astern.dev/astern/actions/haproxy"
 	"astern.dev/astern/actions/http"
 	"astern.dev/astern/actions/kubernetes"
@@ -24,6 +25,7 @@ func Registry() (*actions.Registry, error) {
 		client.AlertmanagerFamily,
 		cluster.Family(),
 		exec.Family(),
+		git.Family(),
 		haproxy.Family(),
 		http.Family(),
 		kubernetes.Family(),

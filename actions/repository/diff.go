@@ -103,3 +103,32 @@ func (f *FileChange) add(line string) {
 	}
 	f.Patch = append(f.Patch, line)
 }
+
+const maxBlobs = 32 << 20
+
+// Contents reads the files of changes as they were and as they will be, by their hashes; submodules have none.
+func (r *Repository) Contents(ctx context.Context, changes []FileChange) (map[string][]byte, error) {
+	var asked bytes.Buffer
+	for _, c := range changes {
+		for hash, mode := range map[string]string{c.Old: c.OldMode, c.New: c.NewMode} {
+			if hash != "" && mode != "160000" {
+				fmt.Fprintln(&asked, hash)
+			}
+		}
+	}
+	out, err := r.must(ctx, call{args: []string{"cat-file", "--batch"}, stdin: asked.Bytes(), limit: maxBlobs})
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]byte{}
+	for len(out) > 0 {
+		head, rest, _ := bytes.Cut(out, []byte("\n"))
+		var hash string
+		var size int
+		if _, err := fmt.Sscanf(string(head), "%s blob %d", &hash, &size); err != nil || size < 0 || len(rest) < size+1 {
+			return nil, fmt.Errorf("a changed file cannot be read: git said %s", shown(string(head)))
+		}
+		all[hash], out = rest[:size:size], rest[size+1:]
+	}
+	return all, nil
+}

@@ -196,10 +196,11 @@ func (p *Pulls) refused(what string, a client.Answer) error {
 	var said struct {
 		Message any `json:"message"`
 		Error   any `json:"error"`
+		Errors  any `json:"errors"`
 	}
 	detail := ""
 	if json.Unmarshal(a.Body, &said) == nil {
-		for _, part := range []any{said.Message, said.Error} {
+		for _, part := range []any{said.Message, said.Error, said.Errors} {
 			if part != nil {
 				detail += ", " + fmt.Sprint(part)
 			}

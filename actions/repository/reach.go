@@ -3,11 +3,15 @@ package repository
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"strings"
+
+	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/client"
 )
 
 // access is what git needs to reach the server, beside its address.
@@ -39,7 +43,7 @@ func (r *Repository) reach(ctx context.Context) (access, []string, error) {
 	port := cmp.Or(at.Port(), map[string]string{"https": "443", "http": "80", "ssh": "22"}[at.Scheme])
 	conn, err := r.dial(ctx, "tcp", net.JoinHostPort(at.Hostname(), port))
 	if err != nil {
-		return access{}, nil, fmt.Errorf("reach the git server %s: %w", at.Host, err)
+		return access{}, nil, unreachable(at.Host, err)
 	}
 	to := conn.RemoteAddr().String()
 	conn.Close()
@@ -51,6 +55,14 @@ func (r *Repository) reach(ctx context.Context) (access, []string, error) {
 		return r.bySSH(at, port, address), nil, nil
 	}
 	return r.byHTTP(at, port, address)
+}
+
+func unreachable(host string, err error) error {
+	refused := errors.Is(err, client.ErrEgress)
+	if err = fmt.Errorf("reach the git server %s: %w", host, err); refused {
+		return actions.Permanent(err)
+	}
+	return err
 }
 
 // byHTTP sends the credentials as a header from the first request on: no helper, no prompt, no program of the machine's.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -133,6 +134,16 @@ func (r *Repository) Commit(ctx context.Context, hash string) (Commit, error) {
 	return Commit{}, actions.Permanent(fmt.Errorf("commit %s cannot be read", Short(hash)))
 }
 
+// WithKey finds the commits that to has and from has not and whose trailer Astern-Key is this one, newest first.
+func (r *Repository) WithKey(ctx context.Context, from, to, key string) ([]Commit, error) {
+	out, err := r.must(ctx, call{args: []string{"log", "-z", "--no-show-signature", "--no-color", "--fixed-strings", "--grep=" + keyTrailer + ": " + key,
+		"--max-count=" + strconv.Itoa(maxLog), "--format=" + logFormat, "--end-of-options", to, "^" + from, "--"}})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(parseLog(out), func(c Commit) bool { return c.Key != key }), nil
+}
+
 // entry is one line of a tree.
 type entry struct {
 	mode, hash, path string
@@ -258,4 +269,13 @@ func (r *Repository) follow(ctx context.Context, commit string, all []entry, fil
 		files[e.path] = read[to]
 	}
 	return nil
+}
+
+// HasBranch says whether the mirror has a branch. Fetch first.
+func (r *Repository) HasBranch(ctx context.Context, branch string) (bool, error) {
+	if err := CheckBranch(branch); err != nil {
+		return false, actions.Permanent(err)
+	}
+	head, err := r.parse(ctx, "refs/heads/"+branch)
+	return head != "", err
 }
