@@ -51,7 +51,8 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 		if err := p.ended(); err != nil {
 			return err
 		}
-		return c.get(ctx, "/readyz")
+		_, err := c.get(ctx, "/readyz")
+		return err
 	})
 }
 
@@ -65,23 +66,24 @@ func (c *ControlPlane) FreezeAPIServer() (thaw func()) {
 	return func() { p.signal(syscall.SIGCONT) }
 }
 
-// get asks the API server for a path outside the API, such as /readyz.
-func (c *ControlPlane) get(ctx context.Context, path string) error {
+// get asks the API server for a path, such as /readyz.
+func (c *ControlPlane) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+path, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := c.rest.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer answer.Body.Close()
-	if text, _ := io.ReadAll(io.LimitReader(answer.Body, 4096)); answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s: %s", path, answer.Status, text)
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s: %.300s", path, answer.Status, text)
 	}
-	return nil
+	return text, err
 }
 
 // startControllers starts the controller manager, which looks after autoscalers often, so that tests see one act.

@@ -4,6 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"astern.dev/astern/tools/neighbours"
 )
@@ -37,8 +42,27 @@ func (c *ControlPlane) installCRDs(ctx context.Context, project string) error {
 	if _, err := c.Kubectl(ctx, "", append([]string{"apply", "--server-side", "--force-conflicts"}, args...)...); err != nil {
 		return err
 	}
-	_, err = c.Kubectl(ctx, "", append([]string{"wait", "--for=condition=Established", "--timeout=60s"}, args...)...)
-	return err
+	return Await(ctx, "the CRDs of "+project, c.established)
+}
+
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+// established is an error while a CRD is not served.
+func (c *ControlPlane) established(ctx context.Context) error {
+	list, err := c.Client.Resource(definitions).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, o := range list.Items {
+		conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+		if !slices.ContainsFunc(conditions, func(c any) bool {
+			condition, _ := c.(map[string]any)
+			return condition["type"] == "Established" && condition["status"] == "True"
+		}) {
+			return fmt.Errorf("%s is not established", o.GetName())
+		}
+	}
+	return nil
 }
 
 // once installs what is not installed yet.

@@ -64,7 +64,7 @@ type sources struct {
 }
 
 func (c *ControlPlane) serveSources() error {
-	s := &sources{c: c, mirrors: &mirrors{dir: c.Dir}, dir: c.path("artifacts"), fetched: map[string]time.Time{}}
+	s := &sources{c: c, mirrors: newMirrors(c.Dir), dir: c.path("artifacts"), fetched: map[string]time.Time{}}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}

@@ -89,3 +89,45 @@ spec: {sourceRef: {kind: GitRepository, name: config}, path: ./shop, interval: 1
 	_, err = c.Kubectl(t.Context(), "", "--namespace="+namespace, "wait", "--for=jsonpath={.status.lastAppliedRevision}=main@sha1:"+commit, "--timeout=60s", "kustomization/shop")
 	require.NoError(t, err)
 }
+
+func TestClusterArgoCDSyncsHealsAndObeysOperations(t *testing.T) {
+	c := controlplane.Shared(t)
+	require.NoError(t, c.InstallArgoCD(t.Context()))
+	namespace, repository := c.Namespace(t), newManifests(t)
+	good := repository.release("1.4.1")
+	kubectl := func(args ...string) string {
+		t.Helper()
+		out, err := c.Kubectl(t.Context(), "", append([]string{"--namespace=argocd"}, args...)...)
+		require.NoError(t, err)
+		return out
+	}
+	require.NoError(t, c.Apply(t.Context(), fmt.Sprintf(`
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: shop, namespace: argocd}
+spec:
+  project: default
+  source: {repoURL: %q, path: shop, targetRevision: main}
+  destination: {server: "https://kubernetes.default.svc", namespace: %s}
+  syncPolicy: {automated: {selfHeal: true, prune: true}}
+`, repository.dir, namespace)))
+	runs(t, c, namespace, "1.4.1")
+	kubectl("wait", "--for=jsonpath={.status.health.status}=Healthy", "--timeout=60s", "application/shop")
+	bad := repository.release("1.4.2")
+	kubectl("wait", "--for=jsonpath={.status.history[-1:].revision}="+bad, "--timeout=60s", "application/shop")
+	runs(t, c, namespace, "1.4.2")
+
+	_, err := c.Kubectl(t.Context(), "", "--namespace="+namespace, "set", "image", "deployment/api", "api=registry.example/shop/api:by-hand")
+	require.NoError(t, err)
+	runs(t, c, namespace, "1.4.2")
+
+	kubectl("patch", "application/shop", "--type=merge", "--patch", `{"spec":{"syncPolicy":{"automated":{"enabled":false}}}}`)
+	kubectl("patch", "application/shop", "--type=merge", "--patch", `{"operation":{"info":[{"name":"key","value":"k1"}],"sync":{"revision":"`+good+`"}}}`)
+	kubectl("wait", "--for=jsonpath={.status.history[-1:].revision}="+good, "--timeout=60s", "application/shop")
+	runs(t, c, namespace, "1.4.1")
+	kubectl("wait", "--for=jsonpath={.status.sync.status}=OutOfSync", "--timeout=60s", "application/shop")
+	require.Equal(t, "Succeeded k1", kubectl("get", "application/shop", "--output=jsonpath={.status.operationState.phase} {.status.operationState.operation.info[0].value}"))
+
+	kubectl("patch", "application/shop", "--type=merge", "--patch", `{"spec":{"syncPolicy":{"automated":{"enabled":true}}}}`)
+	runs(t, c, namespace, "1.4.2")
+}

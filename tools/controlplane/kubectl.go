@@ -88,6 +88,42 @@ func (c *ControlPlane) Get(ctx context.Context, namespace, ref string) (*unstruc
 	return o, json.Unmarshal([]byte(printed), &o.Object)
 }
 
+// live reads the object that a manifest describes.
+func (c *ControlPlane) live(ctx context.Context, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	kind, err := c.resource(ctx, o.GroupVersionKind())
+	if err != nil {
+		return nil, err
+	}
+	return c.Client.Resource(kind).Namespace(o.GetNamespace()).Get(ctx, o.GetName(), metav1.GetOptions{})
+}
+
+// resource asks the API server under which name a kind is served.
+func (c *ControlPlane) resource(ctx context.Context, kind schema.GroupVersionKind) (schema.GroupVersionResource, error) {
+	if known, ok := c.kinds.Load(kind); ok {
+		return known.(schema.GroupVersionResource), nil
+	}
+	path := "/apis/" + kind.GroupVersion().String()
+	if kind.Group == "" {
+		path = "/api/" + kind.Version
+	}
+	text, err := c.get(ctx, path)
+	if err != nil {
+		return schema.GroupVersionResource{}, err
+	}
+	var list metav1.APIResourceList
+	if err := json.Unmarshal(text, &list); err != nil {
+		return schema.GroupVersionResource{}, err
+	}
+	for _, r := range list.APIResources {
+		if r.Kind == kind.Kind && !strings.Contains(r.Name, "/") {
+			found := kind.GroupVersion().WithResource(r.Name)
+			c.kinds.Store(kind, found)
+			return found, nil
+		}
+	}
+	return schema.GroupVersionResource{}, fmt.Errorf("the API server serves no %s", kind)
+}
+
 // Endpoints gives the addresses that a Service's EndpointSlices call ready, with the name of each one's pod.
 func (c *ControlPlane) Endpoints(ctx context.Context, namespace, service string) (map[string]string, error) {
 	slices := c.Client.Resource(schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"})

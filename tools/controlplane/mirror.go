@@ -12,13 +12,33 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 )
 
 // mirrors are bare copies of the Git repositories that GitOps controllers read, one for each URL. A URL may be a path.
 type mirrors struct {
-	dir string
-	mu  sync.Mutex
+	dir  string
+	mu   sync.Mutex
+	seen map[string]fetched
 }
+
+type fetched struct {
+	at          time.Time
+	dir, commit string
+}
+
+// recent is what a fetch gave less than a second ago, or a fetch.
+func (m *mirrors) recent(ctx context.Context, url, ref string) (dir, commit string, err error) {
+	m.mu.Lock()
+	last := m.seen[url+" "+ref]
+	m.mu.Unlock()
+	if time.Since(last.at) < time.Second {
+		return last.dir, last.commit, nil
+	}
+	return m.fetch(ctx, url, ref)
+}
+
+func newMirrors(dir string) *mirrors { return &mirrors{dir: dir, seen: map[string]fetched{}} }
 
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
@@ -54,6 +74,7 @@ func (m *mirrors) fetch(ctx context.Context, url, ref string) (dir, commit strin
 	for _, try := range tries {
 		out, err := git(ctx, dir, "rev-parse", "--verify", "--quiet", try+"^{commit}")
 		if hash := strings.TrimSpace(string(out)); err == nil && wholeHash.MatchString(hash) {
+			m.seen[url+" "+ref] = fetched{time.Now(), dir, hash}
 			return dir, hash, nil
 		}
 		missed = append(missed, err)
