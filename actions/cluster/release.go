@@ -107,7 +107,7 @@ func (s *scene) behind(ref Ref) (Running, error) {
 		}
 	}
 	r := fronts[newest]
-	r.UID, r.Rolling = v.uid, r.Rolling || len(serving) > 1
+	r.UID, r.Version, r.Rolling = v.uid, v.version+" "+r.Version, r.Rolling || len(serving) > 1
 	r.Release.switched(v)
 	if r.Rolling {
 		r.Release.At, r.Release.Proven = r.Release.Began, true

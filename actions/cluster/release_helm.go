@@ -75,7 +75,7 @@ func (c *Cluster) newestHelmRecord(ctx context.Context, namespace, name string) 
 	highest := 0
 	for i := range records {
 		n, err := strconv.Atoi(records[i].GetLabels()["version"])
-		if err == nil && n > highest && word(records[i].Object, "type") == "helm.sh/release.v1" {
+		if err == nil && n > highest && textAt(records[i].Object, "type") == "helm.sh/release.v1" {
 			highest, newest = n, &records[i]
 		}
 	}
@@ -85,7 +85,7 @@ func (c *Cluster) newestHelmRecord(ctx context.Context, namespace, name string) 
 // readHelmRelease unpacks a record: base64 by the API, base64 by Helm, gzip, JSON.
 func readHelmRelease(secret *unstructured.Unstructured) (helmRelease, error) {
 	var h helmRelease
-	packed, err := base64.StdEncoding.DecodeString(word(secret.Object, "data", "release"))
+	packed, err := base64.StdEncoding.DecodeString(textAt(secret.Object, "data", "release"))
 	if err != nil {
 		return h, fmt.Errorf("read a Helm release: %w", err)
 	}

@@ -14,6 +14,8 @@ type Running struct {
 	UID string
 	// Workload is what runs: the object itself, or the Deployment behind a Service.
 	Workload Ref
+	// Version changes with every write to the objects that were asked for.
+	Version string
 	// Release is what runs; when Rolling, what is being rolled out.
 	Release Release
 	// Rolling says that its rollout goes on, was halted, or that other templates still serve beside it.
@@ -95,7 +97,7 @@ func (s *scene) running(ref Ref) (Running, error) {
 // paused and has none yet, the newest is.
 func (s *scene) of(w *workload) Running {
 	f := s.fleetOf(w)
-	r := Running{UID: w.uid, Workload: w.ref}
+	r := Running{UID: w.uid, Workload: w.ref, Version: w.version}
 	goal, seen := f.goal(w)
 	if !seen && (!w.paused || goal == nil) { // its controller has not acted on the template yet
 		r.Rolling, r.Release = true, describeRelease(w, w.template, nil, nil)

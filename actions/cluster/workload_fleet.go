@@ -71,10 +71,10 @@ func (f fleet) rolling(w *workload, goal *revision, run []*revision) bool {
 		return false
 	case w.ref.Kind == "StatefulSet":
 		return w.observed < w.generation && w.updateRevision != goal.name || f.digestOf(w.currentRevision) != goal.template.digest
-	case w.progress == "NewReplicaSetAvailable": // its controller says so once, and keeps it until the next template
-		return false
 	case w.paused: // nothing else serves, so it is not a halted one
 		return false
+	case w.progress == "NewReplicaSetAvailable": // its controller says so once, and keeps it until the next template
+		return w.observed < w.generation
 	}
 	return w.observed < w.generation || w.updated != w.wanted || w.replicas != w.wanted || w.ready != w.wanted
 }

@@ -177,40 +177,40 @@ func (s *scene) forget(kind string) {
 
 func readWorkload(kind string, obj *unstructured.Unstructured) *workload {
 	w := &workload{ref: Ref{kind, obj.GetNamespace(), obj.GetName()}, uid: string(obj.GetUID()), version: obj.GetResourceVersion(), created: obj.GetCreationTimestamp().Time,
-		labels: obj.GetLabels(), annotations: obj.GetAnnotations(), generation: obj.GetGeneration(), template: readTemplate(subtree(obj.Object, "spec", "template"))}
+		labels: obj.GetLabels(), annotations: obj.GetAnnotations(), generation: obj.GetGeneration(), template: readTemplate(treeAt(obj.Object, "spec", "template"))}
 	w.templateAt, w.writer = written(obj, "f:spec", "f:template")
 	w.paused, _, _ = unstructured.NestedBool(obj.Object, "spec", "paused")
-	w.onDelete = word(obj.Object, "spec", "updateStrategy", "type") == "OnDelete"
-	w.observed = count(obj.Object, "status", "observedGeneration")
-	w.updateRevision, w.currentRevision = word(obj.Object, "status", "updateRevision"), word(obj.Object, "status", "currentRevision")
+	w.onDelete = textAt(obj.Object, "spec", "updateStrategy", "type") == "OnDelete"
+	w.observed = numberAt(obj.Object, "status", "observedGeneration")
+	w.updateRevision, w.currentRevision = textAt(obj.Object, "status", "updateRevision"), textAt(obj.Object, "status", "currentRevision")
 	if kind == "DaemonSet" {
-		w.wanted, w.replicas = count(obj.Object, "status", "desiredNumberScheduled"), count(obj.Object, "status", "currentNumberScheduled")
-		w.updated, w.ready = count(obj.Object, "status", "updatedNumberScheduled"), count(obj.Object, "status", "numberAvailable")
+		w.wanted, w.replicas = numberAt(obj.Object, "status", "desiredNumberScheduled"), numberAt(obj.Object, "status", "currentNumberScheduled")
+		w.updated, w.ready = numberAt(obj.Object, "status", "updatedNumberScheduled"), numberAt(obj.Object, "status", "numberAvailable")
 		return w
 	}
-	w.wanted, w.replicas = count(obj.Object, "spec", "replicas"), count(obj.Object, "status", "replicas")
-	w.updated, w.ready = count(obj.Object, "status", "updatedReplicas"), count(obj.Object, "status", "availableReplicas")
+	w.wanted, w.replicas = numberAt(obj.Object, "spec", "replicas"), numberAt(obj.Object, "status", "replicas")
+	w.updated, w.ready = numberAt(obj.Object, "status", "updatedReplicas"), numberAt(obj.Object, "status", "availableReplicas")
 	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
 	for _, c := range conditions {
-		if is, _ := c.(map[string]any); word(is, "type") == "Progressing" {
-			w.progress, w.progressAt, w.progressSince = word(is, "reason"), moment(word(is, "lastUpdateTime")), moment(word(is, "lastTransitionTime"))
+		if is, _ := c.(map[string]any); textAt(is, "type") == "Progressing" {
+			w.progress, w.progressAt, w.progressSince = textAt(is, "reason"), timeOf(textAt(is, "lastUpdateTime")), timeOf(textAt(is, "lastTransitionTime"))
 		}
 	}
 	return w
 }
 
 func readReplicaSet(kind string, obj *unstructured.Unstructured) *revision {
-	r := readRevision(kind, obj, subtree(obj.Object, "spec", "template"))
+	r := readRevision(kind, obj, treeAt(obj.Object, "spec", "template"))
 	r.number, _ = strconv.ParseInt(r.annotations["deployment.kubernetes.io/revision"], 10, 64)
-	r.replicas = max(count(obj.Object, "status", "replicas"), 0)
+	r.replicas = max(numberAt(obj.Object, "status", "replicas"), 0)
 	return r
 }
 
 func readControllerRevision(kind string, obj *unstructured.Unstructured) *revision {
-	body := subtree(obj.Object, "data", "spec", "template")
+	body := treeAt(obj.Object, "data", "spec", "template")
 	delete(body, "$patch")
 	r := readRevision(kind, obj, body)
-	r.number = count(obj.Object, "revision")
+	r.number = numberAt(obj.Object, "revision")
 	return r
 }
 
@@ -221,7 +221,7 @@ func readRevision(kind string, obj *unstructured.Unstructured, body map[string]a
 
 // readPod leaves out what does not serve: pods that end, have ended, or were evicted.
 func readPod(obj *unstructured.Unstructured) *pod {
-	phase := word(obj.Object, "status", "phase")
+	phase := textAt(obj.Object, "status", "phase")
 	if obj.GetDeletionTimestamp() != nil || phase == "Succeeded" || phase == "Failed" {
 		return nil
 	}
@@ -229,14 +229,14 @@ func readPod(obj *unstructured.Unstructured) *pod {
 	p.hash = p.labels["controller-revision-hash"]
 	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
 	for _, c := range conditions {
-		if is, _ := c.(map[string]any); word(is, "type") == "Ready" {
-			p.ready, p.readyAt = word(is, "status") == "True", moment(word(is, "lastTransitionTime"))
+		if is, _ := c.(map[string]any); textAt(is, "type") == "Ready" {
+			p.ready, p.readyAt = textAt(is, "status") == "True", timeOf(textAt(is, "lastTransitionTime"))
 		}
 	}
 	statuses, _, _ := unstructured.NestedSlice(obj.Object, "status", "containerStatuses")
 	for _, c := range statuses {
 		is, _ := c.(map[string]any)
-		p.images[word(is, "name")] = word(is, "imageID")
+		p.images[textAt(is, "name")] = textAt(is, "imageID")
 	}
 	return p
 }
@@ -276,22 +276,22 @@ func written(obj *unstructured.Unstructured, path ...string) (at time.Time, by s
 	return at, by
 }
 
-func subtree(in map[string]any, path ...string) map[string]any {
+func treeAt(in map[string]any, path ...string) map[string]any {
 	found, _, _ := unstructured.NestedMap(in, path...)
 	return found
 }
 
-func word(in map[string]any, path ...string) string {
+func textAt(in map[string]any, path ...string) string {
 	found, _, _ := unstructured.NestedString(in, path...)
 	return found
 }
 
-func count(in map[string]any, path ...string) int64 {
+func numberAt(in map[string]any, path ...string) int64 {
 	found, _, _ := unstructured.NestedInt64(in, path...)
 	return found
 }
 
-func moment(text string) time.Time {
+func timeOf(text string) time.Time {
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return time.Time{}
@@ -309,8 +309,8 @@ func readTemplate(body map[string]any) template {
 	main := t.annotations["kubectl.kubernetes.io/default-container"]
 	for n, c := range containers {
 		is, _ := c.(map[string]any)
-		if name := word(is, "name"); n == 0 || name == main {
-			t.container, t.image = name, strings.TrimSpace(word(is, "image"))
+		if name := textAt(is, "name"); n == 0 || name == main {
+			t.container, t.image = name, strings.TrimSpace(textAt(is, "image"))
 		}
 	}
 	return t

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
@@ -68,7 +68,7 @@ func (v *View) watch(ctx context.Context, kind string) {
 			list, err := at.List(ctx, o)
 			return list, v.note(kind, err)
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			at, err := v.place(kind)
 			if err != nil {
 				return nil, v.note(kind, err)
@@ -95,7 +95,7 @@ func (v *View) place(kind string) (resource, error) {
 // resource is what a watch needs of client-go's dynamic client.
 type resource interface {
 	List(ctx context.Context, o metav1.ListOptions) (*unstructured.UnstructuredList, error)
-	Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
+	Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error)
 }
 
 // note keeps since when a kind cannot be read, and hands the error back.

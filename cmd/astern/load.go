@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"slices"
 
@@ -28,7 +29,11 @@ type loaded struct {
 
 // load reads astern.yaml and the files it names. The error says that the file cannot be read; every mistake in it and in
 // the files it names is a diagnostic.
-func load(path string) (*loaded, expr.Diagnostics, error) {
+func load(path string) (*loaded, expr.Diagnostics, error) { return loadWith(path, nil) }
+
+// loadWith reads target files beside those that astern.yaml names: what was discovered in clusters. Where targets are
+// discovered, one that is not there (yet) is no mistake.
+func loadWith(path string, discovered func(*config.Config) map[string][]byte) (*loaded, expr.Diagnostics, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, usage("read the configuration: %s", err)
@@ -40,9 +45,20 @@ func load(path string) (*loaded, expr.Diagnostics, error) {
 	c, found := config.Load(path, data, registry)
 	files, more := c.Read()
 	found = append(found, more...)
+	if discovered != nil {
+		maps.Copy(files.Targets, discovered(c))
+	}
 	l := &loaded{Config: c, Registry: registry, Digest: c.DigestWith(files), files: files}
 	more, err = l.read()
+	if len(c.Discover) > 0 {
+		more = withoutTargets(more)
+	}
 	return l, append(found, more...).Sorted(), err
+}
+
+// withoutTargets leaves out that targets are missing.
+func withoutTargets(found expr.Diagnostics) expr.Diagnostics {
+	return slices.DeleteFunc(found, func(d expr.Diagnostic) bool { return d.Code == "ref/target" || d.Code == "ref/no-target" })
 }
 
 // loadFiles reads files that no astern.yaml holds together. What is named in none of them is a mistake only where files
@@ -58,7 +74,7 @@ func loadFiles(files config.Files) (*loaded, expr.Diagnostics, error) {
 		found = slices.DeleteFunc(found, func(d expr.Diagnostic) bool { return d.Code == "ref/procedure" })
 	}
 	if len(files.Targets) == 0 {
-		found = slices.DeleteFunc(found, func(d expr.Diagnostic) bool { return d.Code == "ref/target" || d.Code == "ref/no-target" })
+		found = withoutTargets(found)
 	}
 	return l, found.Sorted(), err
 }

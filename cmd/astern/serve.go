@@ -99,6 +99,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { s.engine.Reconcile(ctx); return nil })
 	group.Go(func() error { s.reloadOnHangup(ctx); return nil })
 	group.Go(func() error { s.compact(ctx); return nil })
+	group.Go(func() error { s.watcher.Run(ctx); return nil })
 	group.Go(func() error { s.askReadiness(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"astern.dev/astern/actions/client"
 	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/config"
+	"astern.dev/astern/engine/discover"
 	"astern.dev/astern/engine/dispatch"
 	"astern.dev/astern/engine/incident"
 	"astern.dev/astern/engine/store"
@@ -101,6 +103,11 @@ type server struct {
 	registry *prometheus.Registry
 	reloads  *reloads
 	cleanups []func()
+
+	// reloading lets one reload follow another.
+	reloading sync.Mutex
+	discovery *discovery
+	watcher   *discover.Watcher
 }
 
 func (s *server) defers(what string, do func() error) {
@@ -119,7 +126,7 @@ func (s *server) close() {
 
 // wire builds the server from flags and files, in the order in which the parts need each other.
 func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, err error) {
-	s := &server{flags: flags, log: log, registry: prometheus.NewRegistry()}
+	s := &server{flags: flags, log: log, registry: prometheus.NewRegistry(), discovery: &discovery{path: flags.configFile, found: map[string]discover.Found{}}}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -127,7 +134,7 @@ func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, er
 	}()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	l, cfg, err := s.read()
+	l, cfg, targets, err := s.read()
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +144,14 @@ func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, er
 	if err := s.openStore(ctx, l.Config); err != nil {
 		return nil, err
 	}
+	if some, err := s.discovery.recall(ctx, s.store); err != nil || some {
+		if err != nil {
+			return nil, err
+		}
+		if l, cfg, targets, err = s.read(); err != nil {
+			return nil, err
+		}
+	}
 	s.engine, err = engine.New(engine.Options{
 		Store: s.store, Log: log, Now: time.Now, Elapsed: elapsed(), Registry: l.Registry, Config: cfg, Metrics: s.registry,
 		Anonymous: flags.anonymous, StopFile: flags.stopFile, Hook: failpoint, Watches: true, NewID: newID,
@@ -145,6 +160,8 @@ func wire(ctx context.Context, flags serveFlags, log *zap.Logger) (_ *server, er
 	if err != nil {
 		return nil, err
 	}
+	s.watcher = s.newWatcher()
+	s.putInForce(l, cfg, targets)
 	s.reloads = newReloads(s.registry)
 	s.web, err = web.New(web.Options{
 		Engine: s.engine, Config: l.Config, Log: log, Registry: s.registry, Now: time.Now,
@@ -170,16 +187,13 @@ func elapsed() func() time.Duration {
 }
 
 // read loads the configuration whole; any mistake refuses all of it (S28).
-func (s *server) read() (*loaded, *engine.Configuration, error) {
-	l, found, err := load(s.flags.configFile)
+func (s *server) read() (*loaded, *engine.Configuration, discovered, error) {
+	l, targets, err := s.discovery.load()
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := found.Err(); err != nil {
-		return nil, nil, err
+		return nil, nil, targets, err
 	}
 	cfg, err := configuration(l, s.flags.externalURL)
-	return l, cfg, err
+	return l, cfg, targets, err
 }
 
 func (s *server) openStore(ctx context.Context, c *config.Config) error {
@@ -208,7 +222,9 @@ func (s *server) openStore(ctx context.Context, c *config.Config) error {
 
 // reload reads everything again; a mistake keeps what is in force.
 func (s *server) reload(ctx context.Context) error {
-	l, cfg, err := s.read()
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	l, cfg, targets, err := s.read()
 	if err == nil {
 		err = web.CheckAuth(l.Config, s.flags.anonymous)
 	}
@@ -227,6 +243,7 @@ func (s *server) reload(ctx context.Context) error {
 		s.log.Error("the configuration was not reloaded; the last good one stays in force", zap.Error(err))
 		return err
 	}
+	s.putInForce(l, cfg, targets)
 	s.log.Info("configuration reloaded", zap.String("digest", cfg.Digest))
 	return nil
 }

@@ -42,6 +42,19 @@ func (s *SQLite) Configuration(ctx context.Context, digest string) (body []byte,
 	return body, fromNanos(when), nil
 }
 
+// NewestConfiguration is what was in force last; incident.ErrNotFound when none was kept.
+func (s *SQLite) NewestConfiguration(ctx context.Context) ([]byte, error) {
+	var body []byte
+	err := s.read.QueryRowContext(ctx, `SELECT body FROM configurations ORDER BY turn DESC LIMIT 1`).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = incident.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration that was in force last: %w", unavailable(err))
+	}
+	return body, nil
+}
+
 // forgetConfigurations removes those that no ledger line and no event speaks of any more. The reading is long and stands
 // outside the queue: what comes in force meanwhile gets a later turn and is not touched. Nor are the newest and the one
 // before it: what was judged by that may still be on its way to the disk.
