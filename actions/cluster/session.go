@@ -159,13 +159,24 @@ type bounded struct{ next http.RoundTripper }
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := b.next.RoundTrip(r)
 	if err != nil {
-		return nil, err
+		return nil, ended(err)
 	}
 	if answer.StatusCode >= http.StatusBadRequest {
 		answer.Header.Del("Retry-After")
 	}
 	answer.Body = &limited{answer.Body, maxAnswer}
 	return answer, nil
+}
+
+// ended says that a connection broke in words that client-go does not know: it would ask ten more times, a second apart.
+func ended(err error) error {
+	switch {
+	case utilnet.IsConnectionReset(err):
+		return errors.New("the connection was reset before the answer")
+	case utilnet.IsProbableEOF(err):
+		return errors.New("the connection ended before the answer")
+	}
+	return err
 }
 
 // WrappedRoundTripper lets idle connections be closed through it.

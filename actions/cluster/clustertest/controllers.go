@@ -205,12 +205,16 @@ func (s *Server) newSet(d *object, template map[string]any, n int64) *object {
 	for _, path := range [][]string{{"metadata", "labels", hashKey}, {"spec", "template", "metadata", "labels", hashKey}, {"spec", "selector", "matchLabels", hashKey}} {
 		_ = unstructured.SetNestedField(rs.Object, of, path...)
 	}
-	for name, value := range d.GetLabels() {
+	own, _, _ := unstructured.NestedStringMap(template, "metadata", "labels") // as the real one: the template's labels, not the Deployment's
+	for name, value := range own {
 		_ = unstructured.SetNestedField(rs.Object, value, "metadata", "labels", name)
 	}
-	made := s.owns(d, "ReplicaSet", d.GetName()+"-"+of, rs)
-	s.mark(made, n)
-	return made
+	for name, value := range d.GetAnnotations() {
+		_ = unstructured.SetNestedField(rs.Object, value, "metadata", "annotations", name)
+	}
+	set := s.owns(d, "ReplicaSet", d.GetName()+"-"+of, rs)
+	s.mark(set, n)
+	return set
 }
 
 // owns stores a new object that an owner controls.

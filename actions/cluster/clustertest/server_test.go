@@ -115,6 +115,12 @@ func TestFaults(t *testing.T) {
 	require.Len(t, s.Writes(), 1)
 	fault = &clustertest.Fault{Status: http.StatusTooManyRequests}
 	require.False(t, actions.IsDoubtful(patch()))
+
+	asked := 0
+	s.Before(func(clustertest.Call) *clustertest.Fault { asked++; return &clustertest.Fault{Cut: true} })
+	_, err := c.Get(t.Context(), ref)
+	require.ErrorContains(t, err, "the connection ended before the answer")
+	require.LessOrEqual(t, asked, 2, "the engine alone asks again; net/http once, on a connection that had been idle")
 }
 
 func TestScale(t *testing.T) {
