@@ -11,6 +11,7 @@ import (
 	"astern.dev/astern/actions/haproxy"
 	"astern.dev/astern/actions/http"
 	"astern.dev/astern/actions/kubernetes"
+	"astern.dev/astern/actions/manifest"
 	"astern.dev/astern/actions/pagerduty"
 	"astern.dev/astern/actions/prometheus"
 	"astern.dev/astern/actions/repository"
@@ -29,6 +30,7 @@ func Registry() (*actions.Registry, error) {
 		haproxy.Family(),
 		http.Family(),
 		kubernetes.Family(),
+		manifest.Family(),
 		pagerduty.Family(),
 		prometheus.Family(),
 		repository.Family(),
