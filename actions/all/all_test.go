@@ -14,7 +14,7 @@ import (
 func TestRegistry(t *testing.T) {
 	r, err := Registry()
 	require.NoError(t, err)
-	require.Equal(t, []string{"exec", "haproxy/drain", "haproxy/weights", "http", "http/smoke", "prometheus/wait", "wait"}, r.ActionNames())
+	require.Equal(t, []string{"exec", "haproxy/drain", "haproxy/weights", "http", "http/smoke", "kubernetes/service-selector", "prometheus/wait", "wait"}, r.ActionNames())
 	require.Equal(t, []string{"pagerduty", "slack", "webhook"}, r.ChannelNames())
 	require.Equal(t, []string{"alertmanager", "haproxy", "http", "kubernetes", "pagerduty", "prometheus", "slack", "webhook"}, r.Kinds())
 }
