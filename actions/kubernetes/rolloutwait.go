@@ -14,7 +14,7 @@ import (
 const (
 	defaultRolloutWithin = actions.Duration(10 * time.Minute)
 	defaultGrace         = actions.Duration(30 * time.Second)
-	rolloutWaitExample          = `- name: rolled_out
+	rolloutWaitExample   = `- name: rolled_out
   uses: kubernetes/rollout-wait
   with:
     kind: "${target.workload.kind}"

@@ -18,6 +18,7 @@ import (
 func diffRollout(before, after rollout, running map[string]map[string]string) []string {
 	d := templateDiff{name: before.ref.String()}
 	d.containers(before.template(), after.template(), running)
+	d.uses(needs(before.template()), needs(after.template()))
 	d.rest("spec.template", without(before.template()), without(after.template()))
 	lines := slices.Clone(d.lines)
 	for _, line := range cluster.Diff(plainly(before.obj), plainly(after.obj)) {
@@ -84,6 +85,20 @@ func (d *templateDiff) container(old, now templateContainer, from, to string) {
 		}
 	}
 	d.rest(now.at(), stripped(old.fields), stripped(now.fields))
+}
+
+// uses names the ConfigMaps, Secrets and others that one template needs and the other does not.
+func (d *templateDiff) uses(before, after []need) {
+	for _, n := range before {
+		if !slices.Contains(after, n) {
+			d.say("-", "uses %s %s", n.kind, n.name)
+		}
+	}
+	for _, n := range after {
+		if !slices.Contains(before, n) {
+			d.say("+", "uses %s %s", n.kind, n.name)
+		}
+	}
 }
 
 func (c templateContainer) at() string { return strings.TrimSuffix(c.field, "s") + " " + c.name }
