@@ -23,6 +23,32 @@ type rolloutPod struct {
 
 // pods reads the pods of the workload, those that end included.
 func (r rollout) pods(ctx context.Context, c *cluster.Cluster) ([]rolloutPod, error) {
+	var makers []unstructured.Unstructured
+	var err error
+	if r.ref.Kind == deployment {
+		makers, err = r.owned(ctx, c, "ReplicaSet")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var uids []string
+	for _, maker := range makers {
+		uids = append(uids, string(maker.GetUID()))
+	}
+	return r.podsBy(ctx, c, uids)
+}
+
+// podsOf reads the pods of the workload, whose revisions are read already.
+func (r rollout) podsOf(ctx context.Context, c *cluster.Cluster, revisions []revision) ([]rolloutPod, error) {
+	var uids []string
+	for _, v := range revisions {
+		uids = append(uids, v.uid)
+	}
+	return r.podsBy(ctx, c, uids)
+}
+
+// podsBy reads the pods that the workload or one of the makers made.
+func (r rollout) podsBy(ctx context.Context, c *cluster.Cluster, makers []string) ([]rolloutPod, error) {
 	selector, err := r.selector()
 	if err != nil {
 		return nil, err
@@ -31,19 +57,10 @@ func (r rollout) pods(ctx context.Context, c *cluster.Cluster) ([]rolloutPod, er
 	if err != nil {
 		return nil, err
 	}
-	makers := map[string]bool{r.uid(): true}
-	if r.ref.Kind == deployment {
-		sets, err := r.owned(ctx, c, "ReplicaSet")
-		if err != nil {
-			return nil, err
-		}
-		for _, set := range sets {
-			makers[string(set.GetUID())] = true
-		}
-	}
+	makers = append(makers, r.uid())
 	var all []rolloutPod
 	for _, o := range objects {
-		if makers[makerOf(o)] {
+		if slices.Contains(makers, makerOf(o)) {
 			all = append(all, readRolloutPod(o))
 		}
 	}

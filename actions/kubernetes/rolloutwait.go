@@ -142,7 +142,7 @@ func (w *RolloutWait) look(ctx context.Context, c *cluster.Cluster) (stage, erro
 	if s.revisions, err = s.rollout.revisions(ctx, c); err != nil {
 		return stage{}, err
 	}
-	if s.all, err = s.pods(ctx, c); err != nil {
+	if s.all, err = s.podsOf(ctx, c, s.revisions); err != nil {
 		return stage{}, err
 	}
 	withImages(s.revisions, s.all)

@@ -178,7 +178,7 @@ func (u *Undo) known(ctx context.Context, c *cluster.Cluster, r rollout) ([]revi
 	if err != nil {
 		return nil, err
 	}
-	pods, err := r.pods(ctx, c)
+	pods, err := r.podsOf(ctx, c, all)
 	if err != nil {
 		return nil, err
 	}

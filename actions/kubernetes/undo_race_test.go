@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -22,12 +21,12 @@ func TestUndoNeverOverwritesADeploy(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, uint64(rounds)))
 	var stopped, reached int
 	for n := 0; n < rounds; n += perServer {
-		s := shop(t)
-		race := &race{s: s, t: t}
+		s := still(t)
+		race := &race{s: s}
 		s.Before(race.before)
 		for range perServer {
 			race.at = -1
-			deploy(s, "2-broken", fmt.Sprint(n))
+			deploy(s, "2-broken", "")
 			u := undo(t, one, ", from: \""+two+"\"")
 			if random.IntN(3) > 0 {
 				u = undo(t, one)
@@ -60,10 +59,26 @@ func TestUndoNeverOverwritesADeploy(t *testing.T) {
 	t.Logf("%d of %d runs met a deploy, %d reached their goal", stopped, rounds, reached)
 }
 
+// still is an API server with Deployment shop/api and the revision of version 1, whose controllers only look.
+func still(t testing.TB) *clustertest.Server {
+	t.Helper()
+	s := clustertest.New(t)
+	s.Add(apiNeeds)
+	s.Add(apiAt("1"))
+	of := s.Get(deployment, "shop", "api")
+	raw, err := (&unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "ReplicaSet",
+		"metadata": map[string]any{"name": "api-1", "namespace": "shop", "labels": map[string]any{"app": "api", hashLabel: "1"}, "annotations": map[string]any{revisionNumber: "1"},
+			"ownerReferences": []any{map[string]any{"apiVersion": "apps/v1", "kind": deployment, "name": "api", "uid": string(of.GetUID()), "controller": true}}},
+		"spec": map[string]any{"replicas": int64(0), "selector": map[string]any{"matchLabels": map[string]any{"app": "api"}}, "template": templateOf(s)}}}).MarshalJSON()
+	require.NoError(t, err)
+	s.Add(string(raw))
+	observed(s, deployment, "api")
+	return s
+}
+
 // race deploys another version before a call of the run, and moves the status before each patch.
 type race struct {
 	s        *clustertest.Server
-	t        *testing.T
 	at       int
 	deployed bool
 }
