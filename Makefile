@@ -72,7 +72,7 @@ neighbours: ## Find or make Prometheus, Alertmanager and HAProxy
 	@go run ./tools/neighbours/get prometheus promtool alertmanager haproxy > /dev/null
 
 neighbours-cluster: ## Find or make a Kubernetes control plane and Flux; the first time about 20 minutes
-	@go run ./tools/neighbours/get etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kwok nft kustomize-controller > /dev/null
+	@go run ./tools/neighbours/get etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kwok ip nft kustomize-controller > /dev/null
 
 clean: ## Remove what was built here (the neighbours stay in the cache)
 	rm -rf $(BIN)

@@ -47,6 +47,7 @@ type ControlPlane struct {
 	apiserver *process
 	tokens    map[string]string
 	rest      *http.Client
+	network   *network
 	kinds     sync.Map // of schema.GroupVersionKind to schema.GroupVersionResource
 	installs  sync.Mutex
 	installed map[string]bool

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 )
@@ -18,7 +19,7 @@ func Module(ctx context.Context, path, pinned string) (dir string, err error) {
 	ended := cmd.Run()
 	var answer struct{ Dir, Error string }
 	if err := json.Unmarshal(out.Bytes(), &answer); err != nil || ended != nil || answer.Error != "" {
-		return "", fmt.Errorf("download module %s@%s: %v %s %s", path, pinned, ended, answer.Error, said.String())
+		return "", fmt.Errorf("download module %s@%s: %w", path, pinned, errors.Join(ended, errors.New(answer.Error+said.String())))
 	}
 	return answer.Dir, nil
 }

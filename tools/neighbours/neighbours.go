@@ -82,6 +82,7 @@ var recipes = []recipe{
 	installRecipe("sigs.k8s.io/kwok/cmd/kwok", "v0.8.0", version{0, 7, 0}, "about 2 minutes on two cores"),
 	installRecipe("helm.sh/helm/v4/cmd/helm", "v4.3.1", version{4, 0, 0}, "about 3 minutes on two cores").asking("version"),
 	goRecipe("kustomize-controller", flux, version{1, 7, 0}, "about 7 minutes on two cores"),
+	debianRecipe(debian{"ip", "iproute2", "bin/ip"}, version{5, 0, 0}, "-V"),
 	debianRecipe(debian{"nft", "nftables", "usr/sbin/nft"}, version{1, 0, 1}, "--version"),
 }
 
