@@ -45,17 +45,21 @@ func unstick(ctx context.Context, env actions.Env, c *cluster.Cluster, r rollout
 		if len(left) == 0 {
 			return deleted, nil
 		}
-		if err := freed(ctx, env, c, r, left[0], len(left) > 1); err != nil {
+		gone, err := freed(ctx, env, c, r, left[0], len(left) > 1)
+		if gone {
+			deleted = append(deleted, left[0].name)
+		}
+		if err != nil {
 			return deleted, err
 		}
-		deleted = append(deleted, left[0].name)
 	}
 }
 
-// freed deletes one pod, if it still is as it was read, and waits until another stands in its place.
-func freed(ctx context.Context, env actions.Env, c *cluster.Cluster, r rollout, p rolloutPod, ready bool) error {
+// freed deletes one pod, if it still is as it was read, and waits until another stands in its place: a ready one, where more
+// are to be deleted.
+func freed(ctx context.Context, env actions.Env, c *cluster.Cluster, r rollout, p rolloutPod, ready bool) (bool, error) {
 	if err := c.Claim(ctx, env, r.ref); err != nil {
-		return err
+		return false, err
 	}
 	ref := cluster.Ref{Kind: "Pod", Namespace: r.ref.Namespace, Name: p.name}
 	if env.Progress != nil {
@@ -63,10 +67,10 @@ func freed(ctx context.Context, env actions.Env, c *cluster.Cluster, r rollout, 
 	}
 	err := c.Delete(ctx, ref, cluster.DeleteOptions{UID: p.uid, ResourceVersion: p.version})
 	if errors.Is(err, cluster.ErrMoved) || cluster.IsNotFound(err) {
-		return nil // it changed: it is looked at again
+		return false, nil // it changed: it is looked at again
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	err = cluster.Until(ctx, lookAgain, func(ctx context.Context) (bool, error) {
 		obj, err := c.Get(ctx, ref)
@@ -80,9 +84,9 @@ func freed(ctx context.Context, env actions.Env, c *cluster.Cluster, r rollout, 
 		return next.uid != p.uid && (next.ready || !ready), nil
 	})
 	if err != nil {
-		return fmt.Errorf("%s was deleted because it kept %s from rolling; no other stands in its place yet: %w", ref, r.ref, err)
+		return true, fmt.Errorf("%s was deleted because it kept %s from rolling; no other stands in its place yet: %w", ref, r.ref, err)
 	}
-	return nil
+	return true, nil
 }
 
 // verifyUnstuck says whether the controller has acted on the template and no pod is stuck.
