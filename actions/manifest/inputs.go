@@ -16,7 +16,7 @@ import (
 const (
 	maxDirectories = 200     // kustomizations built for one overlay, each as often as it is referred to
 	maxNodes       = 500_000 // of YAML, after its aliases are written out
-	open           = -1
+	unfinished     = -1
 )
 
 // inputs walks what a kustomization is made of, loads it, and refuses what kustomize would fetch or run: a remote base moves
@@ -24,14 +24,14 @@ const (
 // that nothing can be written for one reader and not for the other.
 type inputs struct {
 	tree  *tree
-	cost  map[string]int // kustomizations that building a directory takes; open while it is looked at
+	cost  map[string]int // kustomizations that building a directory takes; unfinished while it is looked at
 	used  map[string]bool
 	nodes int
 }
 
 func (in *inputs) directory(ctx context.Context, at string) (int, error) {
 	switch known := in.cost[at]; {
-	case known == open:
+	case known == unfinished:
 		return 0, fmt.Errorf("%s: refers to itself", at)
 	case known > 0:
 		return known, nil
@@ -40,7 +40,7 @@ func (in *inputs) directory(ctx context.Context, at string) (int, error) {
 	if file == "" {
 		return 0, fmt.Errorf("%s: has no kustomization.yaml", at)
 	}
-	in.cost[at] = open
+	in.cost[at] = unfinished
 	var k types.Kustomization
 	if err := k.Unmarshal(in.tree.files[file]); err != nil {
 		return 0, fmt.Errorf("%s: %w", file, err)
@@ -263,12 +263,12 @@ func eachDocument(content []byte, look func(*yaml.Node) error) error {
 // expanded counts the values of a document when every alias is written out.
 func expanded(node *yaml.Node, known map[*yaml.Node]int) (int, error) {
 	switch n := known[node]; {
-	case n == open:
+	case n == unfinished:
 		return 0, errors.New("an alias holds itself")
 	case n > 0:
 		return n, nil
 	}
-	known[node] = open
+	known[node] = unfinished
 	children := node.Content
 	if node.Kind == yaml.AliasNode {
 		children = []*yaml.Node{node.Alias}

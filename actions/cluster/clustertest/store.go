@@ -173,7 +173,7 @@ func (s *Server) change(kind, namespace, name, manager string, change func(conte
 
 // replace stores a changed object; the same content again is no change. It says whether there was one.
 func (s *Server) replace(o *object, after *unstructured.Unstructured, manager string) bool {
-	if same(o.Unstructured, after) {
+	if same(o.Unstructured, after) && (len(after.GetManagedFields()) == 0 || slices.Equal(sets(o.Unstructured), sets(after))) {
 		return false
 	}
 	if o.kind.Counted && (differ(o.Unstructured, after, "spec") || o.kind.Kind == "Deployment" && differ(o.Unstructured, after, "metadata", "annotations")) {

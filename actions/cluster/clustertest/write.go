@@ -178,8 +178,7 @@ func keep(before, after *unstructured.Unstructured, q request) {
 
 // patched is what PUT, a JSON Patch or a merge patch makes of an object.
 func (s *Server) patched(q request, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	from := live.DeepCopy()
-	from.SetManagedFields(nil)
+	from := live
 	if q.sub == "scale" {
 		from = &unstructured.Unstructured{Object: scaleOf(live)}
 	}

@@ -1,0 +1,476 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/actiontest"
+	"astern.dev/astern/actions/cluster"
+	"astern.dev/astern/actions/cluster/clustertest"
+)
+
+func TestRevert(t *testing.T) {
+	h := newHistory(t)
+	actiontest.Run(t, func() actions.Action { return &Revert{} },
+		actiontest.Case{Name: "to the good commit", YAML: fmt.Sprintf(`{path: deploy, commit: %s, namespace: shop}`, h.good),
+			World:     func(t *testing.T) *actiontest.World { return h.rig(t).world() },
+			Env:       func(env *actions.Env) { env.Installation = "blue-1" },
+			Temporary: []int{401, 429, 500, 503}, Permanent: []int{400, 403, 422}},
+		actiontest.Case{Name: "it is so already", YAML: fmt.Sprintf(`{path: deploy/app.yaml, commit: %.12s, namespace: shop, manager: deployer, kinds: [Deployment, ConfigMap, Service]}`, h.bad),
+			World:     func(t *testing.T) *actiontest.World { return h.rig(t).world() },
+			Temporary: []int{500}, Permanent: []int{403}},
+	)
+}
+
+func TestGoesBack(t *testing.T) {
+	r := newHistory(t).rig(t)
+	from := func(m *Revert) { m.From = r.bad }
+	planned := r.plan(t, from)
+	require.Equal(t, fmt.Sprintf("manifests of deploy at %.12s as deployer: 2 of 3 objects change", r.good), planned.Summary)
+	for _, line := range []string{
+		`~ ConfigMap shop/api data.LEVEL: "debug" -> "info"`, `- ConfigMap shop/api data.FAST: "yes"`, "= Service shop/api is so already",
+		"- Deployment shop/api spec.template.spec.terminationGracePeriodSeconds: 5", "= ConfigMap shop/extra is in " + r.bad[:12] + " alone: it stays",
+	} {
+		require.Contains(t, planned.Diff, line)
+	}
+	require.Contains(t, strings.Join(planned.Diff, "\n"), "containers[extra]")
+	writes := len(r.api.Writes())
+	did := r.runs(t, from)
+	require.Equal(t, Outputs{Commit: r.good, Objects: 3, Changed: 2, Rendered: did.Outputs.(Outputs).Rendered}, did.Outputs)
+	require.Equal(t, []string{"create leases shop/astern-deployment-api", "patch configmaps shop/api", "patch deployments shop/api"}, r.api.Writes()[writes:],
+		"the lease first, config before workloads")
+	spec := below(templateOf(r.get(t, "Deployment", "api")), "spec")
+	require.Len(t, spec["containers"], 1, "the container that the bad version added is gone")
+	require.NotContains(t, spec, "terminationGracePeriodSeconds")
+	r.get(t, "ConfigMap", "extra")
+	for _, call := range r.api.Calls() {
+		require.False(t, strings.Contains(string(call.Body), `"force":true`))
+	}
+
+	writes = len(r.api.Writes())
+	again := r.runs(t, from)
+	require.Equal(t, 0, again.Outputs.(Outputs).Changed)
+	require.Len(t, r.api.Writes(), writes)
+}
+
+// An object that the bad version took away is made anew.
+func TestMakesAnew(t *testing.T) {
+	r := newHistory(t).rig(t)
+	r.api.Remove("ConfigMap", "shop", "api")
+	require.Contains(t, r.plan(t, nil).Diff, "+ ConfigMap shop/api")
+	r.runs(t, nil)
+	require.Equal(t, "info", below(r.get(t, "ConfigMap", "api").Object, "data")["LEVEL"])
+}
+
+func TestFoundIsAboutContent(t *testing.T) {
+	r := newHistory(t).rig(t)
+	found := r.plan(t, nil).Found
+	same := func(why string) { require.Equal(t, found, r.plan(t, nil).Found, why) }
+	moved := func(why string) {
+		t.Helper()
+		now := r.plan(t, nil).Found
+		require.NotEqual(t, found, now, why)
+		found = now
+	}
+	r.api.Change("Deployment", "shop", "api", func(c map[string]any) {
+		setField(&unstructured.Unstructured{Object: c}, int64(1), "status", "replicas")
+		setField(&unstructured.Unstructured{Object: c}, "7", "metadata", "annotations", "deployment.kubernetes.io/revision")
+	})
+	same("a status and a controller's annotation")
+	r.halts(t)
+	same("an earlier step halts it")
+	r.api.Add(`{apiVersion: v1, kind: ConfigMap, metadata: {name: other, namespace: shop}}`)
+	same("another object")
+	r.api.Change("Deployment", "shop", "api", func(c map[string]any) {
+		setField(&unstructured.Unstructured{Object: c}, int64(9), "spec", "minReadySeconds")
+	})
+	moved("a field of its spec")
+	r.api.Change("ConfigMap", "shop", "api", func(c map[string]any) {
+		setField(&unstructured.Unstructured{Object: c}, "warn", "data", "MORE")
+	})
+	moved("a setting")
+	live := r.get(t, "Service", "api")
+	r.api.Remove("Service", "shop", "api")
+	moved("an object goes")
+	live.SetUID("")
+	live.SetManagedFields(nil)
+	raw, err := live.MarshalJSON()
+	require.NoError(t, err)
+	r.api.Add(string(raw))
+	moved("another object under the name")
+	require.NotEqual(t, found, r.plan(t, func(m *Revert) { m.Commit = r.bad }).Found, "another commit")
+}
+
+// What was planned is not done to what came in between.
+func TestStopsWhenTheWorldMoved(t *testing.T) {
+	r := newHistory(t).rig(t)
+	revert := r.revert(nil)
+	_, err := revert.Plan(t.Context(), r.env())
+	require.NoError(t, err)
+	r.deploys(t, deployer, strings.ReplaceAll(badApp, "2222222", "3333333"))
+	was := r.api.State()
+	_, err = revert.Run(t.Context(), r.env())
+	require.ErrorContains(t, err, "no longer as the plan found them")
+	require.True(t, actions.IsPermanent(err))
+	require.Equal(t, was, r.api.State())
+
+	racing := false
+	r.api.Before(func(c clustertest.Call) *clustertest.Fault {
+		if !racing && c.Verb == "patch" && c.Resource == "deployments" && !c.DryRun {
+			racing = true
+			r.api.Change("Deployment", "shop", "api", func(c map[string]any) {
+				setField(&unstructured.Unstructured{Object: c}, int64(9), "spec", "minReadySeconds")
+			})
+		}
+		return nil
+	})
+	_, err = r.revert(nil).Run(t.Context(), r.env())
+	require.ErrorContains(t, err, "somebody changed it meanwhile")
+	require.ErrorContains(t, err, "half applied: ConfigMap shop/api is as the commit has it, Deployment shop/api is not")
+	require.True(t, actions.IsPermanent(err))
+	require.EqualValues(t, 9, below(r.get(t, "Deployment", "api").Object, "spec")["minReadySeconds"])
+	require.Contains(t, fmt.Sprint(r.get(t, "Deployment", "api").Object), "33333")
+}
+
+// A status that moves the version of the object between reading and writing stops nothing.
+func TestGoesOnWhenAStatusMoves(t *testing.T) {
+	r := newHistory(t).rig(t)
+	moves := 0
+	r.api.Before(func(c clustertest.Call) *clustertest.Fault {
+		if moves < 3 && c.Verb == "patch" && c.Resource == "deployments" && !c.DryRun {
+			moves++
+			r.api.Change("Deployment", "shop", "api", func(c map[string]any) {
+				setField(&unstructured.Unstructured{Object: c}, int64(moves), "status", "observedGeneration")
+			})
+		}
+		return nil
+	})
+	r.runs(t, nil)
+	require.Equal(t, 3, moves)
+}
+
+// A connection that ends in the middle leaves a doubt; the next attempt goes on from what is there.
+func TestConverges(t *testing.T) {
+	h := newHistory(t)
+	for way, fault := range map[string]clustertest.Fault{"before": {Cut: true}, "after": {CutAfter: true}, "refused": {Status: 503}} {
+		t.Run(way, func(t *testing.T) {
+			r := h.rig(t)
+			done := false
+			r.api.Before(func(c clustertest.Call) *clustertest.Fault {
+				if done || c.Verb != "patch" || c.Resource != "deployments" || c.DryRun {
+					return nil
+				}
+				done = true
+				return &fault
+			})
+			_, err := r.revert(nil).Run(t.Context(), r.env())
+			require.ErrorContains(t, err, "half applied: ConfigMap shop/api is as the commit has it, Deployment shop/api is not")
+			require.True(t, actions.IsDoubtful(err), "%v", err)
+			err = r.revert(nil).Verify(t.Context(), r.env())
+			if way == "after" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, actions.ErrNotDone)
+				require.ErrorContains(t, err, "Deployment shop/api")
+			}
+			r.runs(t, nil)
+		})
+	}
+}
+
+func TestConflictsAreShownAndNotForced(t *testing.T) {
+	r := newHistory(t).rig(t)
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
+		map[string]any{"data": map[string]any{"LEVEL": "trace"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
+	require.NoError(t, err)
+	err = r.refuses(t, "apply ConfigMap shop/api: .data.LEVEL belongs to kubectl-edit", nil)
+	require.True(t, actions.IsPermanent(err))
+	require.ErrorContains(t, err, "list the manager under `force`")
+
+	take := func(m *Revert) { m.Force = []string{"kubectl-edit"} }
+	require.Contains(t, r.plan(t, take).Diff, `~ ConfigMap shop/api data.LEVEL: "trace" -> "info"`)
+	r.runs(t, take)
+	require.Equal(t, map[string]any{"LEVEL": "info"}, r.get(t, "ConfigMap", "api").Object["data"])
+}
+
+// What a person added by hand stays and is said; under force it goes.
+func TestWhatOthersAdded(t *testing.T) {
+	r := newHistory(t).rig(t)
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
+		map[string]any{"data": map[string]any{"HAND": "1"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
+	require.NoError(t, err)
+	require.Contains(t, r.plan(t, nil).Diff, "= ConfigMap shop/api data.HAND stays: it is kubectl-edit (by update)'s")
+	r.runs(t, nil)
+	require.Equal(t, map[string]any{"LEVEL": "info", "HAND": "1"}, r.get(t, "ConfigMap", "api").Object["data"])
+
+	r.deploys(t, deployer, badApp)
+	take := func(m *Revert) { m.Force = []string{"kubectl-edit"} }
+	require.Contains(t, r.plan(t, take).Diff, `- ConfigMap shop/api data.HAND: "1"`)
+	r.runs(t, take)
+	require.Equal(t, map[string]any{"LEVEL": "info"}, r.get(t, "ConfigMap", "api").Object["data"])
+}
+
+// Another manager than the one that applied the bad version would leave what that added: it is refused.
+func TestTheManagerIsTheDeployer(t *testing.T) {
+	r := newHistory(t).rig(t)
+	r.refuses(t, "Deployment shop/api was not applied by astern but by deployer; name the one that applied the bad version", func(m *Revert) { m.Manager = "astern" })
+
+	r.deploys(t, "helm", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api}, spec: {minReadySeconds: 2}}`)
+	r.refuses(t, "several managers applied the objects: deployer (Deployment shop/api); helm (Deployment shop/api)", nil)
+	planned := r.plan(t, func(m *Revert) { m.Manager = deployer })
+	require.Contains(t, planned.Diff, "= Deployment shop/api spec.minReadySeconds stays: it is helm's")
+	r.runs(t, func(m *Revert) { m.Manager = deployer })
+
+	empty := newHistory(t).rig(t)
+	for _, of := range [][2]string{{"Deployment", "api"}, {"ConfigMap", "api"}, {"Service", "api"}} {
+		empty.api.Remove(of[0], "shop", of[1])
+	}
+	empty.refuses(t, "none of the 3 objects is there", nil)
+	empty.runs(t, func(m *Revert) { m.Manager = deployer })
+}
+
+func (r *rig) scales(t *testing.T, n int64) {
+	t.Helper()
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"},
+		map[string]any{"spec": map[string]any{"replicas": n}}, cluster.PatchOptions{Subresource: "scale", Manager: "kube-controller-manager"})
+	require.NoError(t, err)
+}
+
+func TestReplicasAreLeftToTheirOwner(t *testing.T) {
+	replicas := func(r *rig) any { return below(r.get(t, "Deployment", "api").Object, "spec")["replicas"] }
+	hpa := `{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: api, namespace: shop}, spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}}}`
+
+	t.Run("scaled by an autoscaler", func(t *testing.T) {
+		r := newHistory(t).rig(t)
+		r.api.Add(hpa)
+		r.scales(t, 7)
+		planned := r.plan(t, nil)
+		require.Contains(t, strings.Join(planned.Diff, "\n"), "= Deployment shop/api spec.replicas stays 7, the manifest says 3: it is left to kube-controller-manager (")
+		require.NotContains(t, strings.Join(planned.Diff, "\n"), "spec.replicas:")
+		r.scales(t, 5)
+		require.Equal(t, planned.Found, r.plan(t, nil).Found, "it goes on scaling")
+		r.runs(t, nil)
+		require.EqualValues(t, 5, replicas(r))
+		r.refusesForce(t)
+	})
+	t.Run("an autoscaler that has not scaled", func(t *testing.T) {
+		r := newHistory(t).rig(t)
+		r.deploys(t, deployer, strings.Replace(badApp, "replicas: 3", "replicas: 6", 1))
+		r.api.Add(hpa)
+		r.runs(t, nil)
+		require.EqualValues(t, 6, replicas(r), "leaving the field out would have made it 1")
+	})
+	t.Run("the manifest names none", func(t *testing.T) {
+		r := newHistory(t).rig(t)
+		none := r.origin.Commit(t, "no replicas", map[string]string{"deploy/app.yaml": strings.Replace(goodApp, "  replicas: 3\n", "", 1)})
+		r.runs(t, func(m *Revert) { m.Commit = none })
+		require.EqualValues(t, 3, replicas(r))
+	})
+	t.Run("the deployer's own", func(t *testing.T) {
+		r := newHistory(t).rig(t)
+		r.deploys(t, deployer, strings.Replace(badApp, "replicas: 3", "replicas: 6", 1))
+		require.Contains(t, r.plan(t, nil).Diff, "~ Deployment shop/api spec.replicas: 6 -> 3")
+		r.runs(t, nil)
+		require.EqualValues(t, 3, replicas(r))
+	})
+}
+
+func (r *rig) refusesForce(t *testing.T) {
+	t.Helper()
+	r.deploys(t, deployer, strings.Replace(badApp, "  replicas: 3\n", "", 1))
+	r.scales(t, 8)
+	r.runs(t, func(m *Revert) { m.Force = []string{"kube-controller-manager"} })
+	require.EqualValues(t, 8, below(r.get(t, "Deployment", "api").Object, "spec")["replicas"], "force does not take replicas")
+}
+
+// halts does what kubernetes/rollout-halt does.
+func (r *rig) halts(t *testing.T) {
+	t.Helper()
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"}, map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{haltedKey: `{"key":"k","template":"t","was":{},"is":{"paused":true}}`}},
+		"spec":     map[string]any{"paused": true},
+	}, cluster.PatchOptions{})
+	require.NoError(t, err)
+}
+
+func TestPaused(t *testing.T) {
+	paused := func(r *rig) bool {
+		is, _ := below(r.get(t, "Deployment", "api").Object, "spec")["paused"].(bool)
+		return is
+	}
+	t.Run("halted by an earlier step", func(t *testing.T) {
+		r := newHistory(t).rig(t)
+		planned := r.plan(t, nil)
+		r.halts(t)
+		require.Equal(t, planned.Found, r.plan(t, nil).Found)
+		r.runs(t, nil)
+		require.False(t, paused(r), "it goes on with the write that brings the good version")
+	})
+	t.Run("paused by a person", func(t *testing.T) {
+		r := newHistory(t).rig(t)
+		_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"},
+			map[string]any{"spec": map[string]any{"paused": true}}, cluster.PatchOptions{Manager: "kubectl-rollout"})
+		require.NoError(t, err)
+		r.refuses(t, "Deployment shop/api is paused by kubectl-rollout (by update): somebody has it in hand", nil)
+		r.runs(t, func(m *Revert) { m.Resume = true })
+		require.False(t, paused(r))
+	})
+	t.Run("paused by the bad version", func(t *testing.T) {
+		r := newHistory(t).rig(t)
+		r.deploys(t, deployer, strings.Replace(badApp, "replicas: 3", "replicas: 3\n  paused: true", 1))
+		require.True(t, paused(r))
+		r.runs(t, nil)
+		require.False(t, paused(r))
+	})
+}
+
+func TestHaltedStatefulSet(t *testing.T) {
+	set := func(image string) string {
+		return `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {serviceName: db, replicas: 3, updateStrategy: {type: RollingUpdate}, selector: {matchLabels: {app: db}},
+  template: {metadata: {labels: {app: db}}, spec: {containers: [{name: db, image: "registry.test/db:` + image + `"}]}}}}`
+	}
+	r := newHistory(t).rig(t)
+	good := r.origin.Commit(t, "db", map[string]string{"db/db.yaml": set("1")})
+	r.deploys(t, deployer, set("2"))
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "StatefulSet", Namespace: "shop", Name: "db"}, map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{haltedKey: `{"key":"k","template":"t","was":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"partition":1}}},"is":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"partition":2147483647}}}}`}},
+		"spec":     map[string]any{"updateStrategy": map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"partition": int64(2147483647)}}},
+	}, cluster.PatchOptions{})
+	require.NoError(t, err)
+	r.runs(t, func(m *Revert) { m.Path, m.Commit = "db", good })
+	db := r.get(t, "StatefulSet", "db")
+	require.Contains(t, fmt.Sprint(db.Object), "registry.test/db:1")
+	require.EqualValues(t, 1, below(db.Object, "spec", "updateStrategy", "rollingUpdate")["partition"], "as it was before the halt")
+}
+
+func TestConfigSkew(t *testing.T) {
+	r := newHistory(t).rig(t)
+	skewed := r.origin.Commit(t, "skewed", map[string]string{"deploy/app.yaml": strings.Replace(goodApp, "envFrom: [{configMapRef: {name: api}}]",
+		"envFrom: [{configMapRef: {name: old}}, {secretRef: {name: token}}, {secretRef: {name: maybe, optional: true}}]", 1)})
+	to := func(m *Revert) { m.Commit = skewed }
+	err := r.refuses(t, "need what is gone: ConfigMap shop/old (for Deployment shop/api), Secret shop/token (for Deployment shop/api)", to)
+	require.True(t, actions.IsPermanent(err))
+	r.api.Add("{apiVersion: v1, kind: ConfigMap, metadata: {name: old, namespace: shop}}\n---\n{apiVersion: v1, kind: Secret, metadata: {name: token, namespace: shop}}")
+	require.Contains(t, r.plan(t, to).Diff, "= ConfigMap shop/old is not among the manifests: Deployment shop/api will run with it as it is now")
+	r.runs(t, to)
+	r.api.Remove("Secret", "shop", "token")
+	r.plan(t, func(m *Revert) { m.Commit, m.SecretsUnread = skewed, true })
+}
+
+func TestImmutableFieldStopsAll(t *testing.T) {
+	r := newHistory(t).rig(t)
+	other := r.origin.Commit(t, "selector", map[string]string{"deploy/app.yaml": strings.ReplaceAll(goodApp, "{app: api}", "{app: old}")})
+	err := r.refuses(t, "Deployment shop/api", func(m *Revert) { m.Commit = other })
+	require.ErrorIs(t, err, cluster.ErrInvalid)
+	require.ErrorContains(t, err, "must be made anew, which is a person's decision")
+}
+
+func TestSecretsAreNeverShown(t *testing.T) {
+	r := newHistory(t).rig(t)
+	secret := func(value string) string {
+		return "{apiVersion: v1, kind: Secret, metadata: {name: s}, immutable: true, stringData: {key: " + value + "}}"
+	}
+	good := r.origin.Commit(t, "secret", map[string]string{"secret/s.yaml": secret("hush-hush-1")})
+	to := func(m *Revert) { m.Path, m.Commit, m.Manager = "secret", good, deployer }
+	r.refuses(t, "Secret is not among the kinds to write", to)
+	listed := func(m *Revert) { to(m); m.Kinds = []string{"Secret"} }
+	r.deploys(t, deployer, strings.Replace(secret("hush-hush-2"), "immutable: true, ", "", 1))
+	planned := r.plan(t, listed)
+	require.NotContains(t, fmt.Sprintf("%+v", planned), "hush")
+	did := r.runs(t, listed)
+	require.NotContains(t, fmt.Sprintf("%+v", did), "hush")
+}
+
+func TestUnder(t *testing.T) {
+	r := newHistory(t).rig(t)
+	r.api.Add(`{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: shop, namespace: argocd}, spec: {destination: {namespace: shop}, syncPolicy: {automated: {selfHeal: true}}}, status: {resources: [{group: apps, kind: Deployment, namespace: shop, name: api}]}}`)
+	r.api.Change("Deployment", "shop", "api", func(c map[string]any) {
+		(&unstructured.Unstructured{Object: c}).SetAnnotations(map[string]string{"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/api", "argocd.argoproj.io/installation-id": ""})
+	})
+	r.refuses(t, "argocd/pause", nil)
+	under := func(m *Revert) { m.Under = "argocd/argocd/shop" }
+	r.plan(t, under)
+	was := r.api.State()
+	_, err := r.revert(under).Run(t.Context(), r.env())
+	require.ErrorContains(t, err, "nothing is written while it is not paused")
+	require.Equal(t, was, r.api.State())
+	r.api.Change("Application", "argocd", "shop", func(c map[string]any) {
+		delete(c["spec"].(map[string]any), "syncPolicy")
+	})
+	r.runs(t, under)
+}
+
+func TestAnotherInstallationHoldsIt(t *testing.T) {
+	r := newHistory(t).rig(t)
+	other := r.env()
+	other.Installation = "green-2"
+	require.NoError(t, r.cluster.Claim(t.Context(), other, cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"}))
+	was := r.api.State()
+	_, err := r.revert(nil).Run(t.Context(), r.env())
+	require.ErrorContains(t, err, "is claimed by the installation \"green-2\"")
+	require.Equal(t, was, r.api.State())
+}
+
+func TestReadyAndRights(t *testing.T) {
+	r := newHistory(t).rig(t)
+	require.NoError(t, r.revert(nil).Ready(t.Context(), r.env()))
+	require.ErrorContains(t, r.revert(func(m *Revert) { m.Commit = "0123456789" }).Ready(t.Context(), r.env()), "the commit to go back to")
+	require.ErrorContains(t, r.revert(func(m *Revert) { m.Path = "nowhere" }).Ready(t.Context(), r.env()), "nowhere")
+	r.api.Only(r.revert(nil).Access()...)
+	r.runs(t, nil)
+	for _, access := range r.revert(nil).Access() {
+		for _, verb := range access.Verbs {
+			r := r.rig(t)
+			r.api.Forbid(verb, access.Resource)
+			err := r.revert(nil).Ready(t.Context(), r.env())
+			require.ErrorContains(t, err, verb+" "+access.Resource)
+		}
+	}
+}
+
+func TestValidateRefusesWhatIsHostile(t *testing.T) {
+	good := Revert{Path: "deploy", Commit: "0123456789", Namespace: "shop"}
+	require.NoError(t, good.Validate())
+	for _, hostile := range actiontest.Hostile() {
+		for field, set := range map[string]func(*Revert){
+			"commit": func(m *Revert) { m.Commit = hostile }, "namespace": func(m *Revert) { m.Namespace = hostile },
+			"namespaces": func(m *Revert) { m.Namespaces = []string{hostile} }, "kinds": func(m *Revert) { m.Kinds = []string{hostile} },
+			"helm.release":      func(m *Revert) { m.Helm = &Helm{Release: hostile} },
+			"helm.kube_version": func(m *Revert) { m.Helm = &Helm{Release: "a", KubeVersion: hostile} },
+		} {
+			r := good
+			set(&r)
+			if hostile == "" && field == "helm.kube_version" || cluster.CheckNamespace(field, hostile) == nil { // null is a name, too
+				continue
+			}
+			require.Error(t, r.Validate(), "%s: %q", field, hostile)
+		}
+	}
+	for _, path := range []string{"", "/etc", "../a", "a/../../b", "a/./b", ".git/config", "a\x00b", "-f", `a\b`} {
+		r := good
+		r.Path = path
+		require.Error(t, r.Validate(), "%q", path)
+		r = good
+		r.Helm = &Helm{Release: "a", Values: []string{path}}
+		require.Error(t, r.Validate(), "values %q", path)
+	}
+	for why, set := range map[string]func(*Revert){
+		"helm: is required with render: helm": func(m *Revert) { m.Render = helm },
+		"does not go with render: plain":      func(m *Revert) { m.Render, m.Helm = plain, &Helm{Release: "a"} },
+		"none of auto":                        func(m *Revert) { m.Render = "jsonnet" },
+		"recurse: goes with plain":            func(m *Revert) { m.Render, m.Recurse = kustomize, true },
+		"cannot be put back":                  func(m *Revert) { m.Kinds = []string{"Namespace"} },
+		"among the kinds to write, too":       func(m *Revert) { m.Leave = []string{"Service"} },
+		"is no field manager":                 func(m *Revert) { m.Force = []string{"a\nb"} },
+		"under:":                              func(m *Revert) { m.Under = "argocd" },
+	} {
+		r := good
+		set(&r)
+		require.ErrorContains(t, r.Validate(), why)
+	}
+}
