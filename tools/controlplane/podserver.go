@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"strconv"
@@ -24,8 +25,8 @@ type podServer struct {
 }
 
 type pod struct {
-	name   string
-	labels map[string]string
+	Name   string
+	Labels map[string]string
 }
 
 func (c *ControlPlane) servePods() error {
@@ -74,7 +75,7 @@ func (s *podServer) at(ctx context.Context, ip string) pod {
 	return pod{}
 }
 
-// ServeHTTP tells the pod's name and labels as headers.
+// ServeHTTP tells the pod's name and labels.
 func (s *podServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	address, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok {
@@ -82,11 +83,8 @@ func (s *podServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := s.at(r.Context(), address.IP.String())
-	w.Header().Set("Pod", p.name)
-	for key, value := range p.labels {
-		w.Header().Set("Label-"+key, value)
-	}
-	if code, err := strconv.Atoi(p.labels[AnswersLabel]); err == nil {
+	if code, err := strconv.Atoi(p.Labels[AnswersLabel]); err == nil {
 		w.WriteHeader(code)
 	}
+	_ = json.NewEncoder(w).Encode(p)
 }

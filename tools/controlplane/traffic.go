@@ -3,6 +3,7 @@ package controlplane
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -103,45 +104,46 @@ func (t *Traffic) send() {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		pod, code, err := t.ask()
+		by, code, err := t.ask()
 		if t.ctx.Err() != nil {
 			return
 		}
-		t.count(pod, code, err)
+		t.count(by, code, err)
 		<-pause.C
 	}
 }
 
-func (t *Traffic) ask() (labels http.Header, code int, err error) {
+func (t *Traffic) ask() (by pod, code int, err error) {
 	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(t.ctx, "tcp4", t.address)
 	if err != nil {
-		return nil, 0, err
+		return pod{}, 0, err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return nil, 0, err
+		return pod{}, 0, err
 	}
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: service\r\nConnection: close\r\n\r\n"); err != nil {
-		return nil, 0, err
+		return pod{}, 0, err
 	}
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return nil, 0, err
+		return pod{}, 0, err
 	}
-	return answer.Header, answer.StatusCode, answer.Body.Close()
+	defer answer.Body.Close()
+	return by, answer.StatusCode, json.NewDecoder(answer.Body).Decode(&by)
 }
 
-func (t *Traffic) count(labels http.Header, code int, err error) {
+func (t *Traffic) count(by pod, code int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil && labels.Get("Pod") == "" {
+	if err == nil && by.Name == "" {
 		err = errors.New("answered at an address that no pod has")
 	}
 	if err != nil {
 		t.missed, t.last = t.missed+1, err
 		return
 	}
-	side := labels.Get("Label-" + t.label)
+	side := by.Labels[t.label]
 	a := t.answers[side]
 	if code < http.StatusInternalServerError {
 		a.OK++
