@@ -103,7 +103,7 @@ func releaseAllowedCommand(a *app) *cobra.Command {
 			if err := show(a, got, func(web.AllowedAnswer) []string { return []string{cmp.Or(version, digest)} }, a.allowed); err != nil {
 				return err
 			}
-			if !got.Allowed {
+			if !got.value.Allowed {
 				return answeredNo
 			}
 			return nil

@@ -147,8 +147,7 @@ func (a *app) target(w io.Writer, t engine.TargetStatus) {
 // readinessRows say whether the way back is open, and what a person should know before it is needed.
 func (a *app) readinessRows(g *grid, t engine.TargetStatus) {
 	switch known := t.Readiness; {
-	case known == nil:
-		g.row("Way back", "not asked yet")
+	case known == nil: // not asked yet
 	case known.Ready():
 		g.row("Way back", a.paint(good, "✓ open")+", asked "+ago(known.At, a.now()))
 	default:

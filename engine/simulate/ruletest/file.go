@@ -69,6 +69,8 @@ type Release struct {
 	Target string
 	At     time.Duration
 	Told   incident.Release // without its time
+	// Rolling says that its rollout only began.
+	Rolling bool
 }
 
 // Series is what Prometheus holds of one series, in promtool's form.

@@ -8,8 +8,8 @@ import (
 
 // Guards are the names under which guards give their findings, in the order in which they are asked.
 var Guards = []string{
-	"target", "rule", "plan", "fresh", "confirm", "watchdog", "mass_event", "clock", "flapping", "recent_change", "cooldown", "budget", "destination",
-	"changed_rule", "score", "drill", "stop", "hold", "armed", "slot", "same_release", "unchanged", "denied", "silenced",
+	"target", "rule", "plan", "fresh", "confirm", "watchdog", "mass_event", "clock", "flapping", "seen", "recent_change", "cooldown", "budget", "destination",
+	"changed_rule", "score", "drill", "stop", "hold", "armed", "slot", "same_release", "same_object", "unchanged", "denied", "silenced",
 }
 
 // OffsetText is a time counted from the start of the test as a file writes it: 5m, 4m59s, 2d1h.

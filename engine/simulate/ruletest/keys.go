@@ -52,6 +52,7 @@ var (
 		texts("target", "the target it is a release of; the only one without it"),
 		texts("version", "its name").needed(),
 		moments("at", "when its rollout ended; before the test when it begins with -").needed(),
+		truths("rolling", "its rollout only began then, and goes on until the same version stands again"),
 		{name: "verdict", shape: word{"unknown", "good", "bad", "denied"}, says: "what is known of it"},
 		texts("commit", "its commit"), texts("digest", "its digest"), texts("schema", "its schema"),
 		{name: "vars", shape: mapOf{text{}}, says: "what CI told of it"},

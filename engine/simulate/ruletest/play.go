@@ -133,7 +133,11 @@ func (p *play) released(ctx context.Context, r Release) error {
 	if told.Verdict == "" {
 		told.Verdict = incident.Unknown
 	}
-	if err := p.world.Engine().RecordRelease(ctx, engine.Person{Name: "ci", Role: "operator", Via: "test"}, r.Target, told); err != nil {
+	tell := p.world.Engine().RecordRelease
+	if r.Rolling {
+		tell = p.world.Engine().BeginRelease
+	}
+	if err := tell(ctx, engine.Person{Name: "ci", Role: "operator", Via: "test"}, r.Target, told); err != nil {
 		return fmt.Errorf("tell the release %s of %s: %w", told.Version, r.Target, err)
 	}
 	return nil

@@ -66,7 +66,7 @@ func (l *loader) releases(n *expr.Node, names *named, t *Test) {
 			Version: item.Get("version").Str(), Commit: item.Get("commit").Str(), Digest: item.Get("digest").Str(),
 			Verdict: incident.Standing(item.Get("verdict").Str()), Schema: item.Get("schema").Str(), Vars: item.Get("vars").StringMap(),
 		}
-		t.Releases = append(t.Releases, Release{names.target(item), readOffset(item.Get("at")), r})
+		t.Releases = append(t.Releases, Release{names.target(item), readOffset(item.Get("at")), r, item.Get("rolling").Bool()})
 	}
 }
 
