@@ -199,7 +199,7 @@ func (s *scene) beside(v *service, now *workload, current Release) []Release {
 		return nil
 	}
 	other := s.of(family[0])
-	if other.Rolling || !other.Release.At.Before(current.Began) {
+	if other.Rolling || other.Release.At.After(current.Began) {
 		return nil
 	}
 	labels := map[string]string{}
