@@ -65,12 +65,10 @@ func FindPrograms(ctx context.Context, log io.Writer, told func(neighbours.Neigh
 // Up puts up the services, the proxy, Prometheus, Alertmanager and the load, in a directory of its own under the temporary
 // directory. All traffic goes to green. Alerts go nowhere until StartAstern or Alertmanager.Route.
 func Up(ctx context.Context, p Programs, perSecond int) (r *Rig, err error) {
-	dir, err := os.MkdirTemp("", "astern-")
+	r, err = newRig()
 	if err != nil {
 		return nil, err
 	}
-	r = &Rig{Dir: dir}
-	r.onClose(func() { _ = os.RemoveAll(dir) })
 	defer func() {
 		if err != nil {
 			r.Close()
@@ -90,6 +88,31 @@ func Up(ctx context.Context, p Programs, perSecond int) (r *Rig, err error) {
 	return r, nil
 }
 
+func newRig() (*Rig, error) {
+	dir, err := os.MkdirTemp("", "astern-")
+	if err != nil {
+		return nil, err
+	}
+	r := &Rig{Dir: dir}
+	r.onClose(func() { _ = os.RemoveAll(dir) })
+	return r, nil
+}
+
+// Watch puts up Prometheus and Alertmanager alone, for a service that runs elsewhere: Prometheus asks nobody until its
+// file in Dir is written anew and it is told to read it.
+func Watch(ctx context.Context, p Programs) (*Rig, error) {
+	r, err := newRig()
+	if err != nil {
+		return nil, err
+	}
+	r.Addresses.BlueHost, r.Addresses.GreenHost, r.Addresses.HAProxySocket = "127.0.0.1:9", "127.0.0.1:9", socketPath(r.Dir)
+	if err := errors.Join(r.startPeople(), r.startMonitoring(ctx, p)); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
 func (r *Rig) startServices() (err error) {
 	if r.Blue, err = StartService("blue", "v41"); err != nil {
 		return err
@@ -103,7 +126,12 @@ func (r *Rig) startServices() (err error) {
 	a.BlueURL, a.GreenURL = r.Blue.URL, r.Green.URL
 	a.BlueHost, a.GreenHost = host(r.Blue.URL), host(r.Green.URL)
 	a.HAProxySocket = socketPath(r.Dir)
-	a.SenderTokenFile = filepath.Join(r.Dir, "sender.token")
+	return r.startPeople()
+}
+
+// startPeople writes the tokens and starts the chat where people are told.
+func (r *Rig) startPeople() error {
+	r.Addresses.SenderTokenFile = filepath.Join(r.Dir, "sender.token")
 	for name, secret := range map[string]string{"sender": rand.Text(), "on-call": rand.Text(), "slack": slacktest.Token} {
 		if err := writeFile(filepath.Join(r.Dir, name+".token"), secret); err != nil {
 			return err
