@@ -94,7 +94,7 @@ func commands(a *app) []*cobra.Command {
 		"look":    {incidentsCommand(a), deliveriesCommand(a), explainCommand(a), planCommand(a), targetsCommand(a), rulesCommand(a), statusCommand(a)},
 		"decide":  {approveCommand(a), rejectCommand(a), abortCommand(a), rollbackCommand(a), holdCommand(a), releaseCommand(a), markCommand(a)},
 		"control": {armCommand(a), disarmCommand(a), stopCommand(a), resumeCommand(a)},
-		"files":   {initCommand(a), checkCommand(a), schemaCommand(a), testCommand(a), backtestCommand(a), actionsCommand(a), versionCommand(a)},
+		"files":   {initCommand(a), checkCommand(a), rbacCommand(a), schemaCommand(a), testCommand(a), backtestCommand(a), actionsCommand(a), versionCommand(a)},
 		"run":     {serveCommand()},
 	})
 }

@@ -35,15 +35,20 @@ func (b *Book) CheckNames(rules []RuleRef) expr.Diagnostics {
 
 func (b *Book) check(rules []RuleRef, names bool) expr.Diagnostics {
 	c := &checking{book: b, names: names, done: map[planned]bool{}}
+	c.reach(rules)
+	return append(c.found, c.told()...).Sorted()
+}
+
+// reach goes through every plan that a rule or a person can lead to.
+func (c *checking) reach(rules []RuleRef) {
 	for _, r := range rules {
 		c.rule(r)
 	}
-	for _, t := range b.targets {
-		if p, ok := b.Procedure(t.Procedure); ok {
+	for _, t := range c.book.targets {
+		if p, ok := c.book.Procedure(t.Procedure); ok {
 			c.plan(t, p)
 		}
 	}
-	return append(c.found, c.told()...).Sorted()
 }
 
 // planned is one plan that was looked at: rules share them.
@@ -55,6 +60,8 @@ type checking struct {
 	done     map[planned]bool
 	found    expr.Diagnostics
 	findings []*finding
+	// each is asked of every plan instead of rendering it.
+	each func(*Target, *Procedure)
 }
 
 // finding is one mistake in a procedure with all the targets that show it.
@@ -146,6 +153,10 @@ func (c *checking) plan(t *Target, p *Procedure) {
 		return
 	}
 	c.done[key] = true
+	if c.each != nil {
+		c.each(t, p)
+		return
+	}
 	for _, s := range p.Steps {
 		if s.with == nil {
 			continue

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
 	"regexp"
@@ -43,6 +44,10 @@ type offline struct {
 	view     view
 	mistakes []mistake
 	guessed  []string // paths
+	// word is what stands for an unknown text; "unknown" when it is empty.
+	word string
+	// lenient takes what cannot be rendered for unknown.
+	lenient bool
 }
 
 // value is the parameter with guesses for what is unknown.
@@ -62,13 +67,13 @@ func (o *offline) value(p *param) any {
 		return out
 	}
 	v, err := p.render(o.view)
-	if err != nil {
+	if err != nil && !o.lenient {
 		o.mistakes = append(o.mistakes, mistake{p, err.Error()})
 		return nil
 	}
-	if _, is := v.(unknown); is {
+	if _, is := v.(unknown); is || err != nil {
 		o.guessed = append(o.guessed, p.path)
-		return guess(p.typ)
+		return guess(p.typ, cmp.Or(o.word, "unknown"))
 	}
 	if err := fill(reflect.New(p.typ).Elem(), unquote(v), p.path); err != nil {
 		o.mistakes = append(o.mistakes, mistake{p, err.Error()})
@@ -77,7 +82,7 @@ func (o *offline) value(p *param) any {
 }
 
 // guess is some value that the type takes.
-func guess(t reflect.Type) any {
+func guess(t reflect.Type, word string) any {
 	switch {
 	case t == reflect.TypeFor[actions.Duration]():
 		return "1s"
@@ -94,7 +99,7 @@ func guess(t reflect.Type) any {
 	case reflect.Bool:
 		return false
 	case reflect.String, reflect.Interface:
-		return "unknown"
+		return word
 	}
 	return int64(1)
 }
