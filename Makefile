@@ -9,12 +9,14 @@ export GOTOOLCHAIN ?= local
 BIN  := bin
 # TEST runs the tests; .ci/run puts tools/tally here, which counts them.
 TEST ?= go test
+# VERSION names the images.
+VERSION ?= dev
 LINT := go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 # CLUSTERED are the packages with tests against a real Kubernetes control plane.
 CLUSTERED = $(sort $(dir $(addprefix ./,$(shell grep -rl --include='*_test.go' '^//go:build cluster$$' actions engine tools))))
 
-.PHONY: help demo demo-keep build test e2e cluster crash race fuzz lint format generate bench neighbours neighbours-cluster clean
+.PHONY: help demo demo-keep build image test e2e cluster crash race fuzz lint format generate bench neighbours neighbours-cluster clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +31,10 @@ demo-keep: ## The same, and leave it running until Ctrl-C
 
 build: ## Build bin/astern, one static binary
 	go build -trimpath -ldflags "-s -w" -o $(BIN)/astern ./cmd/astern
+
+image: build ## Make container images without a container daemon: from scratch, and one with git and helm
+	@go run ./tools/image -tag astern:$(VERSION) -version $(VERSION) -out $(BIN)/astern-image.tar
+	@go run ./tools/image -tag astern:$(VERSION)-git -version $(VERSION) -out $(BIN)/astern-git-image.tar -git -helm "$$(go run ./tools/neighbours/get helm)"
 
 test: neighbours ## Run all tests but the crash and end-to-end ones, in random order
 	$(TEST) -shuffle=on -tags neighbours -timeout 15m ./...
