@@ -102,7 +102,14 @@ func (r *Revert) compute(ctx context.Context, repo *repository.Repository, u *un
 	if err := r.guard(ctx, repo, u); err != nil {
 		return err
 	}
-	u.later, err = repo.Log(ctx, u.base.Hash, u.head, u.paths()...)
+	return nil
+}
+
+// since finds the commits after base that touch the same files.
+func (u *undo) since(ctx context.Context, repo *repository.Repository) (err error) {
+	if len(u.changes) > 0 && u.done == nil && u.later == nil {
+		u.later, err = repo.Log(ctx, u.base.Hash, u.head, u.paths()...)
+	}
 	return err
 }
 

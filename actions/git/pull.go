@@ -25,6 +25,9 @@ func (r *Revert) propose(ctx context.Context, repo *repository.Repository, env a
 	if err := r.branchOff(ctx, repo, env, u); err != nil {
 		return actions.Result{}, err
 	}
+	if err := u.told(ctx, repo); err != nil {
+		return actions.Result{}, err
+	}
 	pull, err := repo.Pulls().FindOrCreate(ctx, repository.PullRequest{Head: branchOf(env.Key), Base: u.branch, Title: r.title(u), Body: r.body(u, env)})
 	if err != nil {
 		return actions.Result{}, err
@@ -133,7 +136,7 @@ func (r *Revert) merged(ctx context.Context, repo *repository.Repository, env ac
 		return r.unmerged(address), fmt.Errorf("pull request %s is merged, and %s does not have it yet", address, u.branch)
 	}
 	return actions.Result{
-		Summary: fmt.Sprintf("%s by pull request %s", u.told(), address),
+		Summary: fmt.Sprintf("%s by pull request %s", u.outcome(), address),
 		Outputs: RevertOutputs{Commit: u.head, PullRequest: address, Merged: true},
 	}, nil
 }

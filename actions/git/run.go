@@ -62,11 +62,22 @@ func (r *Revert) land(ctx context.Context, repo *repository.Repository, env acti
 }
 
 func (r *Revert) push(ctx context.Context, repo *repository.Repository, env actions.Env, u *undo, branch string) (string, error) {
+	if err := u.told(ctx, repo); err != nil {
+		return "", err
+	}
 	commit, err := repo.CommitTree(ctx, repository.CommitRequest{Tree: u.tree, Parent: u.head, Message: r.message(u, env), When: env.Now()})
 	if err != nil {
 		return "", err
 	}
 	return commit, repo.Push(ctx, commit, branch)
+}
+
+// told finds what the message of a restore tells: the commits that it undoes.
+func (u *undo) told(ctx context.Context, repo *repository.Repository) error {
+	if !u.restore {
+		return nil
+	}
+	return u.since(ctx, repo)
 }
 
 // declined: the server's rules want another way, or none.
@@ -94,10 +105,10 @@ func (u *undo) result() actions.Result {
 	if u.done != nil {
 		out.Commit = u.done.Hash
 	}
-	return actions.Result{Summary: u.told(), Outputs: out}
+	return actions.Result{Summary: u.outcome(), Outputs: out}
 }
 
-func (u *undo) told() string {
+func (u *undo) outcome() string {
 	what := "reverted " + repository.Short(u.base.Hash)
 	if u.restore {
 		what = "restored as at " + repository.Short(u.base.Hash)

@@ -33,6 +33,9 @@ func (u *undo) summary() string {
 
 // show tells the change file by file, then what a person should know beside it.
 func (r *Revert) show(ctx context.Context, repo *repository.Repository, u *undo) ([]string, error) {
+	if err := u.since(ctx, repo); err != nil {
+		return nil, err
+	}
 	contents, err := repo.Contents(ctx, u.changes)
 	if err != nil {
 		return nil, err

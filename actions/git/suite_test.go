@@ -37,6 +37,9 @@ var template struct {
 }
 
 func TestMain(m *testing.M) {
+	if what := os.Getenv("ASTERN_TEST_REVERT"); what != "" {
+		os.Exit(revertAsChild(what))
+	}
 	code := m.Run()
 	os.RemoveAll(template.dir)
 	os.Exit(code)

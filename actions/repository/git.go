@@ -135,7 +135,7 @@ func (r *Repository) environ(ctx context.Context, far bool) (env, secrets []stri
 		"GIT_ALLOW_PROTOCOL=" + r.protocol(), "GIT_PROTOCOL_FROM_USER=0",
 	}
 	settings := []setting{
-		{"core.hooksPath", os.DevNull}, {"core.quotePath", "false"}, {"core.attributesFile", os.DevNull}, {"core.fsync", "all"},
+		{"core.hooksPath", os.DevNull}, {"core.quotePath", "false"}, {"core.attributesFile", os.DevNull},
 		{"gc.auto", "0"}, {"maintenance.auto", "false"}, {"credential.helper", ""}, {"advice.detachedHead", "false"},
 	}
 	if far {

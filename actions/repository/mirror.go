@@ -59,11 +59,21 @@ func (r *Repository) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", r.url, judged(err))
 	}
-	_, err = r.must(ctx, call{args: []string{"-c", "gc.auto=6700", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"}})
-	if err != nil && ctx.Err() != nil {
+	return r.tidy(ctx)
+}
+
+// tidy packs a mirror that has grown. One that could not be tidied is as good.
+func (r *Repository) tidy(ctx context.Context) error {
+	loose, _ := os.ReadDir(filepath.Join(r.mirror(), "objects", "17")) // git's own way to guess how many there are
+	packs, _ := os.ReadDir(filepath.Join(r.mirror(), "objects", "pack"))
+	if len(loose) < 20 && len(packs) < 100 {
+		return nil
+	}
+	_, err := r.must(ctx, call{args: []string{"-c", "gc.auto=6700", "-c", "gc.autoPackLimit=40", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"}})
+	if ctx.Err() != nil {
 		return err
 	}
-	return nil // a mirror that could not be tidied is as good
+	return nil
 }
 
 // initialise makes an empty mirror aside and moves it into place, so that one that is there is whole. Locks inside it are

@@ -51,9 +51,9 @@ func (o *Origin) API(t testing.TB, kind string) *API {
 		mux.HandleFunc("GET /repos/team/config/pulls", a.listGitHub)
 		mux.HandleFunc("POST /repos/team/config/pulls", a.create)
 	} else {
-		mux.HandleFunc("GET /projects/team%2Fconfig", a.project)
-		mux.HandleFunc("GET /projects/team%2Fconfig/merge_requests", a.listGitLab)
-		mux.HandleFunc("POST /projects/team%2Fconfig/merge_requests", a.create)
+		mux.HandleFunc("GET /projects/{id}", a.project)
+		mux.HandleFunc("GET /projects/{id}/merge_requests", a.listGitLab)
+		mux.HandleFunc("POST /projects/{id}/merge_requests", a.create)
 	}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.door(mux, w, r) }))
 	t.Cleanup(a.Close)
@@ -124,12 +124,13 @@ func (a *API) door(mux http.Handler, w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer "+Canary {
 		status = http.StatusUnauthorized
 	}
+	if a.kind == "gitlab" && !strings.HasPrefix(r.URL.EscapedPath(), "/projects/team%2Fconfig") {
+		status = http.StatusNotFound
+	}
 	if status != 0 {
 		answer(w, status, map[string]any{"message": "refused: " + r.Header.Get("Authorization")})
 		return
 	}
-	r.URL.Path = r.URL.EscapedPath() // the project is one segment
-	r.URL.RawPath = ""
 	mux.ServeHTTP(w, r)
 }
 
