@@ -7,6 +7,7 @@ import "astern.dev/astern/actions"
 // Family brings the actions of Kubernetes; the connection kind "kubernetes" is brought by actions/cluster.
 func Family() actions.Family {
 	return actions.Family{Actions: []actions.Entry{
+		{New: func() actions.Action { return &Job{} }, Example: jobExample},
 		{New: func() actions.Action { return &Drain{} }, Example: drainExample},
 		{New: func() actions.Action { return &ServiceSelector{} }, Example: selectorExample},
 		{New: func() actions.Action { return &Halt{} }, Example: haltExample},

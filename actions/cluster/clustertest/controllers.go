@@ -62,6 +62,9 @@ func (s *Server) reconcile() {
 		for _, o := range s.kindOf("Deployment", "") {
 			s.deployed(o)
 		}
+		for _, o := range s.kindOf("Job", "") {
+			s.work(o)
+		}
 		for _, o := range s.kindOf("Service", "") {
 			s.endpoints(o)
 		}

@@ -162,7 +162,8 @@ func (s *Server) doGet(q request) (map[string]any, error) {
 	return o.DeepCopy().Object, nil
 }
 
-// Log is what a container of a pod printed. A pod without one answers as a node that has no kubelet.
+// Log is what a container of a pod printed, or of any pod of the namespace when it is "*". A pod without one answers as a node
+// that has no kubelet.
 func (s *Server) Log(namespace, pod, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,6 +172,9 @@ func (s *Server) Log(namespace, pod, text string) {
 
 func (s *Server) log(w http.ResponseWriter, q request) {
 	text, known := s.logs[q.Namespace+"/"+q.Name]
+	if !known {
+		text, known = s.logs[q.Namespace+"/*"]
+	}
 	if _, err := s.stored(q); err != nil {
 		fail(w, err)
 		return
