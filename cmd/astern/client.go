@@ -33,13 +33,18 @@ type apiClient struct {
 
 // connect makes a client from the global flags; it does not touch the network.
 func (a *app) connect() (*apiClient, error) {
-	base, err := url.Parse(strings.TrimRight(a.server, "/"))
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.User != nil || base.RawQuery != "" {
-		return nil, usageHint("write it as http://HOST:PORT or https://HOST", "--server: %q is not the address of a server", a.server)
-	}
 	token, err := readToken(a.tokenFile)
 	if err != nil {
 		return nil, err
+	}
+	return a.client(token)
+}
+
+// client is for whoever shows this token; an empty one is for what is open to everybody.
+func (a *app) client(token string) (*apiClient, error) {
+	base, err := url.Parse(strings.TrimRight(a.server, "/"))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.User != nil || base.RawQuery != "" {
+		return nil, usageHint("write it as http://HOST:PORT or https://HOST", "--server: %q is not the address of a server", a.server)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second}).DialContext

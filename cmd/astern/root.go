@@ -91,7 +91,7 @@ func (a *app) checkFlags() error {
 // commands are all subcommands, in the order of the help.
 func commands(a *app) []*cobra.Command {
 	return inGroups(map[string][]*cobra.Command{
-		"look":    {incidentsCommand(a), deliveriesCommand(a), explainCommand(a), planCommand(a), targetsCommand(a), rulesCommand(a), statusCommand(a)},
+		"look":    {incidentsCommand(a), deliveriesCommand(a), explainCommand(a), planCommand(a), targetsCommand(a), rulesCommand(a), statusCommand(a), readyCommand(a)},
 		"decide":  {approveCommand(a), rejectCommand(a), abortCommand(a), rollbackCommand(a), holdCommand(a), releaseCommand(a), markCommand(a)},
 		"control": {armCommand(a), disarmCommand(a), stopCommand(a), resumeCommand(a)},
 		"files":   {initCommand(a), checkCommand(a), rbacCommand(a), schemaCommand(a), testCommand(a), backtestCommand(a), actionsCommand(a), versionCommand(a)},

@@ -24,6 +24,7 @@ type serveFlags struct {
 	configFile, listen, externalURL, webConfig, storageURL string
 	logLevel, logFormat, stopFile                          string
 	anonymous                                              bool
+	autoReload                                             time.Duration
 }
 
 func serveCommand() *cobra.Command {
@@ -38,6 +39,7 @@ func serveCommand() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.configFile, "config.file", "astern.yaml", "configuration file")
+	flags.DurationVar(&f.autoReload, "config.auto-reload-interval", 0, "how often the files are looked at, and read again when they changed; 0: on SIGHUP and /-/reload alone")
 	flags.StringVar(&f.listen, "web.listen-address", ":9494", "address to listen on")
 	flags.StringVar(&f.externalURL, "web.external-url", "", "address under which people reach this server; goes into messages")
 	flags.StringVar(&f.webConfig, "web.config.file", "", "TLS and client certificates, in the form of Prometheus' exporter-toolkit")
@@ -98,6 +100,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return s.web.Serve(listener) })
 	group.Go(func() error { s.engine.Reconcile(ctx); return nil })
 	group.Go(func() error { s.reloadOnHangup(ctx); return nil })
+	group.Go(func() error { s.autoReload(ctx); return nil })
 	group.Go(func() error { s.compact(ctx); return nil })
 	group.Go(func() error { s.watcher.Run(ctx); return nil })
 	group.Go(func() error { s.askReadiness(ctx); return nil })
