@@ -98,6 +98,16 @@ func (h *Halt) Plan(ctx context.Context, env actions.Env) (actions.Change, error
 	if err != nil {
 		return actions.Change{}, err
 	}
+	var change actions.Change
+	err = cluster.Again(ctx, func(ctx context.Context) (err error) {
+		change, err = h.plan(ctx, env, c)
+		return err
+	})
+	h.planned = change.Found
+	return change, err
+}
+
+func (h *Halt) plan(ctx context.Context, env actions.Env, c *cluster.Cluster) (actions.Change, error) {
 	r, err := readRollout(ctx, c, h.ref())
 	if err != nil {
 		return actions.Change{}, err
@@ -105,14 +115,15 @@ func (h *Halt) Plan(ctx context.Context, env actions.Env) (actions.Change, error
 	if err := c.Under(ctx, r.obj, h.Under, false); err != nil {
 		return actions.Change{}, err
 	}
-	h.planned = found(r)
-	change := actions.Change{Changes: true, Summary: "halt " + r.ref.String() + ": " + why(r), Found: h.planned}
-	ops := h.ops(env, r)
-	if ops == nil {
+	change := actions.Change{Changes: true, Summary: "halt " + r.ref.String() + ": " + why(r), Found: found(r)}
+	if h.ops(env, r) == nil {
 		change.Diff = []string{"= " + r.ref.String() + " " + why(r)}
 		return change, nil
 	}
-	after, err := c.JSONPatch(ctx, r.ref, append(cluster.Fence(r.obj), ops...), cluster.PatchOptions{DryRun: true})
+	if r, err = r.still(ctx, c); err != nil {
+		return actions.Change{}, err
+	}
+	after, err := c.JSONPatch(ctx, r.ref, append(cluster.Fence(r.obj), h.ops(env, r)...), cluster.PatchOptions{DryRun: true})
 	if err != nil {
 		return actions.Change{}, err
 	}
@@ -193,11 +204,20 @@ func (h *Halt) write(ctx context.Context, env actions.Env, c *cluster.Cluster) (
 	if ops == nil {
 		return did, r, nil
 	}
-	if h.planned != "" && h.planned != found(r) {
+	if h.planned == "" {
+		h.planned = found(r) // a second reading in this run finds the same, or nothing is written
+	}
+	if h.planned != found(r) {
 		return actions.Result{}, r, actions.Permanent(fmt.Errorf("halt %s: another template was set since the plan was made: nothing was written", r.ref))
 	}
 	if err := r.mayWrite(ctx, env, c, h.Under); err != nil {
 		return actions.Result{}, r, err
+	}
+	if r, err = r.still(ctx, c); err != nil {
+		return actions.Result{}, r, err
+	}
+	if ops = h.ops(env, r); ops == nil {
+		return did, r, nil
 	}
 	after, err := c.JSONPatch(ctx, r.ref, append(cluster.Fence(r.obj), ops...), cluster.PatchOptions{})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -60,6 +61,25 @@ func (r rollout) mayWrite(ctx context.Context, env actions.Env, c *cluster.Clust
 		return err
 	}
 	return c.Claim(ctx, env, r.ref)
+}
+
+// still reads the object once more right before a write. What lay between may have taken a while, and a rollout writes its
+// status all the time; this leaves one request in which that can spoil the write.
+func (r rollout) still(ctx context.Context, c *cluster.Cluster) (rollout, error) {
+	fresh, err := readRollout(ctx, c, r.ref)
+	if err == nil && fresh.meaning() != r.meaning() {
+		return r, fmt.Errorf("%s: %w while the write was prepared", r.ref, cluster.ErrMoved)
+	}
+	return fresh, err
+}
+
+// meaning is the digest of all that a write may depend on: what persons and GitOps tools write, replicas left out.
+func (r rollout) meaning() string {
+	spec, _, _ := unstructured.NestedMap(r.obj.Object, "spec")
+	delete(spec, "replicas")
+	annotations := maps.Clone(r.obj.GetAnnotations())
+	delete(annotations, revisionNumber)
+	return cluster.Digest([]any{r.uid(), spec, annotations, r.obj.GetLabels(), r.obj.GetOwnerReferences()})
 }
 
 // template is the pod template as it stands in the object, a copy.

@@ -89,13 +89,14 @@ func freed(ctx context.Context, env actions.Env, c *cluster.Cluster, r rollout, 
 	return true, nil
 }
 
-// verifyUnstuck says whether the controller has acted on the template and no pod is stuck.
+// verifyUnstuck says whether a StatefulSet's controller has acted on the template and no pod is stuck. The controllers of the
+// others act on it by themselves.
 func verifyUnstuck(ctx context.Context, c *cluster.Cluster, r rollout) error {
-	if !r.seen() {
-		return actions.NotDone("%s has the goal's template, but its controller has not acted on it yet", r.ref)
-	}
 	if r.ref.Kind != statefulSet {
 		return nil
+	}
+	if !r.seen() {
+		return actions.NotDone("%s has the goal's template, but its controller has not acted on it yet", r.ref)
 	}
 	pods, err := r.pods(ctx, c)
 	if err != nil {

@@ -140,7 +140,6 @@ type undoView struct {
 	reached bool
 	to      revision
 	all     []revision
-	ops     []cluster.Op
 }
 
 // look reads the object and its revisions and refuses what cannot be undone. It writes nothing.
@@ -155,7 +154,6 @@ func (u *Undo) look(ctx context.Context, env actions.Env, c *cluster.Cluster) (u
 	}
 	v := undoView{rollout: r, all: all}
 	if v.to, v.reached = now(r, all, u.To); v.reached {
-		v.ops = resumeOps(r)
 		return v, nil
 	}
 	if err := u.leaves(r, all); err != nil {
@@ -165,11 +163,10 @@ func (u *Undo) look(ctx context.Context, env actions.Env, c *cluster.Cluster) (u
 	if v.to, kept = goal(all, u.To); !kept {
 		return undoView{}, noGoal(r, all, u.To, env.Now())
 	}
-	if err := errors.Join(u.rollsAt(r, v.to), u.checkNeeds(ctx, c, v.to)); err != nil {
+	if err := u.rollsAt(r, v.to); err != nil {
 		return undoView{}, err
 	}
-	v.ops = undoOps(env, r, v.to)
-	return v, nil
+	return v, u.checkNeeds(ctx, c, v.to)
 }
 
 // known reads the revisions, and which images their pods run.

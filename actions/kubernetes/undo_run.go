@@ -14,6 +14,16 @@ func (u *Undo) Plan(ctx context.Context, env actions.Env) (actions.Change, error
 	if err != nil {
 		return actions.Change{}, err
 	}
+	var change actions.Change
+	err = cluster.Again(ctx, func(ctx context.Context) (err error) {
+		change, err = u.plan(ctx, env, c)
+		return err
+	})
+	u.planned = change.Found
+	return change, err
+}
+
+func (u *Undo) plan(ctx context.Context, env actions.Env, c *cluster.Cluster) (actions.Change, error) {
 	v, err := u.look(ctx, env, c)
 	if err != nil {
 		return actions.Change{}, err
@@ -21,13 +31,15 @@ func (u *Undo) Plan(ctx context.Context, env actions.Env) (actions.Change, error
 	if err := c.Under(ctx, v.obj, u.Under, false); err != nil {
 		return actions.Change{}, err
 	}
-	u.planned = v.found()
-	change := actions.Change{Changes: true, Summary: v.summary(), Found: u.planned}
-	if v.ops == nil {
+	change := actions.Change{Changes: true, Summary: v.summary(), Found: v.found()}
+	if v.ops(env) == nil {
 		change.Diff = []string{"= " + v.ref.String() + " has the template already"}
 		return change, nil
 	}
-	after, err := c.JSONPatch(ctx, v.ref, append(cluster.Fence(v.obj), v.ops...), cluster.PatchOptions{DryRun: true})
+	if v.rollout, err = v.still(ctx, c); err != nil {
+		return actions.Change{}, err
+	}
+	after, err := c.JSONPatch(ctx, v.ref, append(cluster.Fence(v.obj), v.ops(env)...), cluster.PatchOptions{DryRun: true})
 	if err != nil {
 		return actions.Change{}, err
 	}
@@ -36,6 +48,14 @@ func (u *Undo) Plan(ctx context.Context, env actions.Env) (actions.Change, error
 	}
 	change.Diff = append(diffRollout(v.rollout, rollout{v.ref, after}, v.running()), appliers(v.rollout)...)
 	return change, nil
+}
+
+// ops are the one write; none where the goal is reached and no halt of ours is in force.
+func (v undoView) ops(env actions.Env) []cluster.Op {
+	if v.reached {
+		return resumeOps(v.rollout)
+	}
+	return undoOps(env, v.rollout, v.to)
 }
 
 // found covers which object it is, the template it has, the goal, and how it rolls without a halt of ours, which an earlier
@@ -110,7 +130,7 @@ func (u *Undo) Run(ctx context.Context, env actions.Env) (actions.Result, error)
 
 func (u *Undo) write(ctx context.Context, env actions.Env, c *cluster.Cluster) (undoView, rollout, error) {
 	v, err := u.look(ctx, env, c)
-	if err != nil || v.ops == nil {
+	if err != nil || v.ops(env) == nil {
 		return v, v.rollout, err
 	}
 	if u.planned == "" {
@@ -122,7 +142,10 @@ func (u *Undo) write(ctx context.Context, env actions.Env, c *cluster.Cluster) (
 	if err := v.mayWrite(ctx, env, c, u.Under); err != nil {
 		return v, v.rollout, err
 	}
-	after, err := c.JSONPatch(ctx, v.ref, append(cluster.Fence(v.obj), v.ops...), cluster.PatchOptions{})
+	if v.rollout, err = v.still(ctx, c); err != nil {
+		return v, v.rollout, err
+	}
+	after, err := c.JSONPatch(ctx, v.ref, append(cluster.Fence(v.obj), v.ops(env)...), cluster.PatchOptions{})
 	return v, rollout{v.ref, after}, err
 }
 
