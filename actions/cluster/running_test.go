@@ -124,6 +124,9 @@ func parseLine(t *testing.T, line string) (string, *unstructured.Unstructured) {
 	if said["created"] != "" {
 		set(stampOf(t, said["created"]), "metadata", "creationTimestamp")
 	}
+	if said["deleted"] != "" {
+		set(stampOf(t, said["deleted"]), "metadata", "deletionTimestamp")
+	}
 	switch kind {
 	case "Pod":
 		podLine(t, said, set)
