@@ -4,9 +4,11 @@ package all
 
 import (
 	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/argocd"
 	"astern.dev/astern/actions/client"
 	"astern.dev/astern/actions/cluster"
 	"astern.dev/astern/actions/exec"
+	"astern.dev/astern/actions/flux"
 	"astern.dev/astern/actions/git"
 	"astern.dev/astern/actions/haproxy"
 	"astern.dev/astern/actions/http"
@@ -24,8 +26,10 @@ import (
 func Registry() (*actions.Registry, error) {
 	return actions.NewRegistry(
 		client.AlertmanagerFamily,
+		argocd.Family(),
 		cluster.Family(),
 		exec.Family(),
+		flux.Family(),
 		git.Family(),
 		haproxy.Family(),
 		http.Family(),

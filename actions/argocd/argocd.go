@@ -4,7 +4,6 @@
 package argocd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -54,13 +53,6 @@ func same(a, b string) bool {
 		return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
 	}
 	return a == b
-}
-
-// claim keeps other installations away from an Application. It leaves the token out: an Application may serve several
-// targets, each of which has tokens of its own; the record of the pause tells their incidents apart.
-func claim(ctx context.Context, env actions.Env, c *cluster.Cluster, ref cluster.Ref) error {
-	env.Token = 0
-	return c.Claim(ctx, env, ref)
 }
 
 // rights are those every action of the family needs, and those to see who is above the Application.

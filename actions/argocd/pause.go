@@ -32,6 +32,9 @@ type Pause struct {
 	// Window closes a sync window of the AppProject for the Application instead of changing the Application. A sync by hand,
 	// and argocd/sync, still work.
 	Window *Window `yaml:"window,omitempty"`
+	// Under names who is above and would undo this pause, and whom an earlier step of the same procedure pauses:
+	// argocd/NAMESPACE/NAME or flux/Kustomization/NAMESPACE/NAME.
+	Under string `yaml:"under,omitempty"`
 	// Terminate ends a sync that auto-sync began and that is still under way, instead of waiting for it: a sync of a version
 	// that never gets healthy may never end.
 	Terminate bool `yaml:"terminate,omitempty"`
@@ -53,7 +56,7 @@ func (p *Pause) Outputs() any { return PauseOutputs{} }
 
 // Validate checks the names.
 func (p *Pause) Validate() error {
-	failed := []error{checkApplication(p.Namespace, p.Application)}
+	failed := []error{checkApplication(p.Namespace, p.Application), cluster.CheckUnder(p.Under)}
 	if p.Window != nil {
 		failed = append(failed, p.Window.validate())
 	}
@@ -64,7 +67,7 @@ func (p *Pause) ref() cluster.Ref { return cluster.ArgoApplication(p.Namespace, 
 
 // Access is to read and change the Application, and with a window its AppProject.
 func (p *Pause) Access() []actions.Access {
-	all := rights(p.ref())
+	all := append(rights(p.ref()), cluster.UnderAccess(p.Under)...)
 	if p.Window != nil {
 		all = append(all, p.Window.ref(p.Namespace).Access("get", "patch"))
 	}
@@ -73,7 +76,7 @@ func (p *Pause) Access() []actions.Access {
 
 // Ready says that the Application is there, may be changed, and would stay paused.
 func (p *Pause) Ready(ctx context.Context, env actions.Env) error {
-	c, _, err := p.look(ctx, env)
+	c, _, _, err := p.look(ctx, env, false)
 	if err != nil {
 		return err
 	}
@@ -81,35 +84,33 @@ func (p *Pause) Ready(ctx context.Context, env actions.Env) error {
 }
 
 // look reads the Application and refuses a pause that somebody above would undo.
-func (p *Pause) look(ctx context.Context, env actions.Env) (*cluster.Cluster, application, error) {
+func (p *Pause) look(ctx context.Context, env actions.Env, running bool) (*cluster.Cluster, application, []cluster.Owner, error) {
+	none := application{}
 	if err := p.Validate(); err != nil {
-		return nil, application{}, actions.Permanent(err)
+		return nil, none, nil, actions.Permanent(err)
 	}
 	c, err := cluster.Of(env)
 	if err != nil {
-		return nil, application{}, err
+		return nil, none, nil, err
 	}
 	app, err := read(ctx, c, p.ref())
 	if err != nil {
-		return nil, application{}, err
+		return nil, none, nil, err
 	}
-	if p.Window != nil {
-		return c, app, p.Window.fits(app)
+	if p.Window != nil || !app.automatic() {
+		above, err := c.Above(ctx, app.object)
+		return c, app, above, errors.Join(err, p.Window.fits(app))
 	}
-	above, err := c.Above(ctx, app.object)
-	if err != nil {
-		return nil, application{}, err
+	above, err := c.Stays(ctx, app.object, p.Under, running)
+	if actions.IsPermanent(err) {
+		err = actions.Permanent(fmt.Errorf("%w; or write `window: {project: %s, for: 2h}`, which nobody above undoes", err, cluster.ProjectOf(app.object).Name))
 	}
-	if resetting := cluster.Resetting(above); len(resetting) > 0 && app.automatic() {
-		return nil, application{}, actions.Permanent(fmt.Errorf("the pause of %s would be undone by %s; pause that first, or write `window: {project: %s, for: 2h}`",
-			p.ref(), resetting[0], cluster.ProjectOf(app.object).Name))
-	}
-	return c, app, nil
+	return c, app, above, err
 }
 
 // Plan says what would change, by a dry run at the server, and who else writes.
 func (p *Pause) Plan(ctx context.Context, env actions.Env) (actions.Change, error) {
-	c, app, err := p.look(ctx, env)
+	c, app, above, err := p.look(ctx, env, false)
 	if err != nil {
 		return actions.Change{}, err
 	}
@@ -120,11 +121,10 @@ func (p *Pause) Plan(ctx context.Context, env actions.Env) (actions.Change, erro
 	if text, busy := app.busy(); busy {
 		change.Diff = append(change.Diff, "= "+text)
 	}
-	above, err := c.Above(ctx, app.object)
 	for _, o := range above {
 		change.Diff = append(change.Diff, "= "+o.String())
 	}
-	return change, err
+	return change, nil
 }
 
 func (p *Pause) summary(app application) string {
@@ -182,12 +182,12 @@ func (a application) off(ctx context.Context, c *cluster.Cluster, dry bool, anno
 
 // Run turns auto-sync off, records how it was, and waits until no sync is under way.
 func (p *Pause) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
-	c, app, err := p.look(ctx, env)
+	c, app, _, err := p.look(ctx, env, true)
 	if err != nil {
 		return actions.Result{}, err
 	}
 	result := actions.Result{Summary: p.summary(app), Outputs: PauseOutputs{Automated: app.automatic()}}
-	if err := claim(ctx, env, c, p.ref()); err != nil {
+	if err := c.ClaimShared(ctx, env, p.ref()); err != nil {
 		return actions.Result{}, err
 	}
 	if err := cluster.Again(ctx, func(ctx context.Context) error { return p.write(ctx, env, c) }); err != nil {

@@ -20,7 +20,7 @@ func (r *Resume) Run(ctx context.Context, env actions.Env) (actions.Result, erro
 	if err != nil {
 		return actions.Result{}, err
 	}
-	if err := claim(ctx, env, c, r.ref()); err != nil {
+	if err := c.ClaimShared(ctx, env, r.ref()); err != nil {
 		return actions.Result{}, err
 	}
 	app, err := r.good(ctx, c)

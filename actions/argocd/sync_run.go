@@ -17,7 +17,7 @@ func (s *Sync) Run(ctx context.Context, env actions.Env) (actions.Result, error)
 		return actions.Result{}, err
 	}
 	outputs := SyncOutputs{Before: app.at()}
-	if err := claim(ctx, env, c, s.ref()); err != nil {
+	if err := c.ClaimShared(ctx, env, s.ref()); err != nil {
 		return actions.Result{}, err
 	}
 	if err := cluster.Again(ctx, func(ctx context.Context) error { return s.ask(ctx, env, c, goal) }); err != nil {

@@ -50,6 +50,9 @@ func project(name, namespace, application string) cluster.Ref {
 
 // fits refuses an AppProject that is not the Application's.
 func (w *Window) fits(app application) error {
+	if w == nil {
+		return nil
+	}
 	if is := cluster.ProjectOf(app.object).Name; is != w.Project {
 		return actions.Permanent(fmt.Errorf("window.project: %s belongs to AppProject %s, not to %s", app.ref(), is, w.Project))
 	}

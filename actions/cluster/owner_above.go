@@ -2,9 +2,12 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"astern.dev/astern/actions"
 )
 
 // Above finds who would undo that an Application or an object of Flux is paused, and the robots that write its source. Active
@@ -15,7 +18,8 @@ func (c *Cluster) Above(ctx context.Context, of *unstructured.Unstructured) ([]O
 		return nil, err
 	}
 	// Argo CD and Flux are often installed by themselves: who is paused does not undo that.
-	all = slices.DeleteFunc(all, func(o Owner) bool { return o.Ref == RefOf(of) })
+	itself := func(o Owner) bool { return o.Ref == RefOf(of) }
+	all = slices.DeleteFunc(all, itself)
 	for i := range all {
 		all[i].Active, all[i].Why = resets(all[i], of)
 	}
@@ -26,18 +30,33 @@ func (c *Cluster) Above(ctx context.Context, of *unstructured.Unstructured) ([]O
 		return all, nil
 	}
 	robots, err := c.automations(ctx, of)
-	return append(all, robots...), err
+	return append(all, slices.DeleteFunc(robots, itself)...), err
 }
 
-// Resetting are those of Above that would undo the pause.
-func Resetting(above []Owner) []Owner {
-	var all []Owner
+// Stays finds who is above an object that is to be paused, and refuses when one of them would undo the pause: everyone but the
+// one that `under` names, which an earlier step pauses, and when the step is running that one, too.
+func (c *Cluster) Stays(ctx context.Context, of *unstructured.Unstructured, under string, running bool) ([]Owner, error) {
+	named, err := parseUnder(under)
+	if err != nil {
+		return nil, actions.Permanent(err)
+	}
+	above, err := c.Above(ctx, of)
+	if err != nil {
+		return nil, err
+	}
 	for _, o := range above {
-		if o.Active && o.Kind != ByImages {
-			all = append(all, o)
+		if o.Active && o.Kind != ByImages && !(named.is(o) && (!running || o.Elsewhere)) {
+			return nil, actions.Permanent(fmt.Errorf("the pause of %s would be undone by %s%s", RefOf(of), o, wayUp(o)))
 		}
 	}
-	return all
+	return above, nil
+}
+
+func wayUp(o Owner) string {
+	if CheckUnder(o.Name()) != nil || o.Kind == ByController {
+		return ""
+	}
+	return fmt.Sprintf("; let a step pause that first and write `under: %s` here", o.Name())
 }
 
 // resets says whether an owner of an Application or of an object of Flux would undo that it is paused. What Flux applies keeps

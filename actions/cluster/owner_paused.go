@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -88,4 +89,11 @@ func holder(env actions.Env) string {
 		by = env.Installation + "/" + by
 	}
 	return by
+}
+
+// ClaimShared claims an object that may serve several targets, such as an Application. Each target has tokens of its own, so
+// the claim leaves them out: it keeps installations apart; the record of the pause tells incidents apart.
+func (c *Cluster) ClaimShared(ctx context.Context, env actions.Env, ref Ref) error {
+	env.Token = 0
+	return c.Claim(ctx, env, ref)
 }
