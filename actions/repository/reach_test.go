@@ -115,7 +115,7 @@ func TestEgressRules(t *testing.T) {
 	server := o.HTTPS(t)
 	byName := server.Connection(t)
 	byName.URL = strings.Replace(byName.URL, "127.0.0.1", "localhost", 1)
-	for _, c := range []*repository.Connection{server.Connection(t), byName, o.SSH(t)} {
+	for _, c := range []*repository.Connection{server.Connection(t), byName} {
 		opened, err := c.Open(client.NewDialer(nil))
 		require.NoError(t, err)
 		err = opened.(*repository.Repository).Fetch(t.Context())
@@ -129,67 +129,21 @@ func TestGitIsHeldToTheAddressThatPassed(t *testing.T) {
 	o := newOrigin(t)
 	server := o.HTTPS(t)
 	to := server.Listener.Addr().String()
-	_, port, err := net.SplitHostPort(to)
-	require.NoError(t, err)
-	for _, c := range []*repository.Connection{server.Connection(t), o.SSH(t)} {
-		address := to
-		if strings.HasPrefix(c.URL, "ssh") {
-			at := strings.TrimSuffix(strings.TrimPrefix(c.URL, "ssh://git@localhost:"), "/team/config.git")
-			address = "127.0.0.1:" + at
-			known, err := os.ReadFile(c.SSH.KnownHostsFile)
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(c.SSH.KnownHostsFile, []byte(strings.Replace(string(known), "localhost", "example.com", 1)), 0o600))
-			c.URL = strings.Replace(c.URL, "localhost", "example.com", 1)
-		} else {
-			c.URL = "https://example.com:" + port + "/team/config.git" // a name of the test's certificate
-		}
-		opened, err := c.Open(func(ctx context.Context, network, asked string) (net.Conn, error) {
-			require.True(t, strings.HasPrefix(asked, "example.com:"))
-			return client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})(ctx, network, address)
-		})
-		require.NoError(t, err)
-		commit, err := land(t, opened.(*repository.Repository))
-		require.NoError(t, err)
-		require.Equal(t, commit, o.Server(t, "rev-parse", "main"))
-	}
-}
-
-func TestBySSH(t *testing.T) {
-	o := newOrigin(t)
-	r := repositorytest.Open(t, o.SSH(t))
-	commit, err := land(t, r)
+	c := server.Connection(t)
+	c.URL = strings.Replace(c.URL, "127.0.0.1", "example.com", 1) // a name of the test's certificate
+	commit, err := land(t, elsewhere(t, c, to))
 	require.NoError(t, err)
 	require.Equal(t, commit, o.Server(t, "rev-parse", "main"))
-	require.NoError(t, r.Ready(t.Context(), "main"))
 }
 
-func TestBySSHRefused(t *testing.T) {
-	o := newOrigin(t)
-	other := o.SSH(t)
-	for name, c := range map[string]struct {
-		change func(*repository.Connection)
-		want   string
-	}{
-		"unknown server": {func(c *repository.Connection) { require.NoError(t, os.WriteFile(c.SSH.KnownHostsFile, nil, 0o600)) }, "the server's key is not the one in ssh.known_hosts_file"},
-		"another server": {func(c *repository.Connection) {
-			line, err := os.ReadFile(other.SSH.KnownHostsFile)
-			require.NoError(t, err)
-			mine, err := os.ReadFile(c.SSH.KnownHostsFile)
-			require.NoError(t, err)
-			name, _, _ := strings.Cut(string(mine), " ")
-			_, key, _ := strings.Cut(string(line), " ")
-			require.NoError(t, os.WriteFile(c.SSH.KnownHostsFile, []byte(name+" "+key), 0o600))
-		}, "the server's key is not the one in ssh.known_hosts_file"},
-		"another key": {func(c *repository.Connection) { c.SSH.KeyFile = other.SSH.KeyFile }, "the server refuses the credentials"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			connection := o.SSH(t)
-			c.change(connection)
-			err := repositorytest.Open(t, connection).Fetch(t.Context())
-			require.ErrorContains(t, err, c.want)
-			require.True(t, actions.IsPermanent(err))
-		})
-	}
+// elsewhere opens a connection whose name leads to an address of this machine.
+func elsewhere(t *testing.T, c *repository.Connection, to string) *repository.Repository {
+	opened, err := c.Open(func(ctx context.Context, network, asked string) (net.Conn, error) {
+		require.True(t, strings.HasPrefix(asked, "example.com:"))
+		return client.NewDialer([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})(ctx, network, to)
+	})
+	require.NoError(t, err)
+	return opened.(*repository.Repository)
 }
 
 func TestPushesThatAreRefused(t *testing.T) {

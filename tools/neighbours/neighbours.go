@@ -72,6 +72,7 @@ var recipes = []recipe{
 	goRecipe("alertmanager", alertmanager, version{0, 28, 0}, "about a minute on two cores"),
 	goRecipe("amtool", alertmanager, version{0, 28, 0}, "some seconds after alertmanager"),
 	debianRecipe(debian{"haproxy", "haproxy", "usr/sbin/haproxy"}, version{2, 4, 0}, "-v"),
+	debianRecipe(debian{"ssh", "openssh-client", "usr/bin/ssh"}, version{8, 0, 0}, "-V"),
 
 	goRecipe("kube-apiserver", kubernetes, version{1, 34, 0}, "about 7 minutes on two cores"),
 	goRecipe("kube-controller-manager", kubernetes, version{1, 34, 0}, "about 3 minutes after kube-apiserver"),

@@ -25,6 +25,8 @@ func TestAnOldProgramOnPathIsNotGoodEnough(t *testing.T) {
 		"alertmanager without timeout":        {"alertmanager", "alertmanager, version 0.25.0 (branch: debian)", false},
 		"alertmanager of today":               {"alertmanager", "alertmanager, version 0.31.1 (branch: HEAD)", true},
 		"haproxy of Debian 12":                {"haproxy", "HAProxy version 2.6.12-1+deb12u4 2026/05/30", true},
+		"ssh of Debian 12":                    {"ssh", "OpenSSH_9.2p1 Debian-2+deb12u7, OpenSSL 3.0.17 1 Jul 2025", true},
+		"an ssh that is too old":              {"ssh", "OpenSSH_7.9p1 Debian-10", false},
 		"a program that tells nothing useful": {"haproxy", "hello", false},
 		"an API server of today":              {"kube-apiserver", "Kubernetes v1.37.2", true},
 		"an API server of the year before":    {"kube-apiserver", "Kubernetes v1.33.9", false},

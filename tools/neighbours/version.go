@@ -13,7 +13,7 @@ import (
 // version is major, minor, patch.
 type version [3]int
 
-var versionText = regexp.MustCompile(`(?:[vV]ersion:?\s+|Kubernetes |nftables |iproute2-|GitVersion:"|Version:")v?(\d+)\.(\d+)\.(\d+)`)
+var versionText = regexp.MustCompile(`(?:[vV]ersion:?\s+|Kubernetes |nftables |iproute2-|GitVersion:"|Version:"|OpenSSH_)v?(\d+)\.(\d+)[.p](\d+)`)
 
 // parseVersion reads the first "version 1.2.3" of what a program prints about itself, or how the others say it.
 func parseVersion(printed string) (version, string, bool) {

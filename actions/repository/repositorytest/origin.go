@@ -3,6 +3,7 @@
 package repositorytest
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,7 +61,7 @@ func run(t testing.TB, dir string, args ...string) string {
 // person is git with a name of its own and nobody's configuration.
 func person(dir string, args ...string) *exec.Cmd {
 	who := []string{"-C", dir, "-c", "user.name=somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"}
-	cmd := exec.Command("git", append(who, args...)...)
+	cmd := exec.CommandContext(context.Background(), "git", append(who, args...)...)
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "GIT_") {
 			cmd.Env = append(cmd.Env, pair)

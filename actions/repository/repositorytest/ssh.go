@@ -90,7 +90,7 @@ func serveSSH(conn net.Conn, config *ssh.ServerConfig, root string) {
 
 // session runs the one command it is asked for, as git-shell does.
 func session(channel ssh.Channel, wishes <-chan *ssh.Request, root string) {
-	defer channel.Close()
+	defer func() { _ = channel.Close() }()
 	for wish := range wishes {
 		var what struct{ Command string }
 		if wish.Type != "exec" || ssh.Unmarshal(wish.Payload, &what) != nil {
