@@ -102,7 +102,7 @@ func (p rolloutPod) images(into map[string]string) {
 	for _, s := range p.statuses() {
 		name, _ := s["name"].(string)
 		id, _ := s["imageID"].(string)
-		if _, digest, found := strings.Cut(id, "@"); found && digestForm.MatchString(digest) {
+		if _, digest, found := strings.Cut(id, "@"); found && goalForm.MatchString(digest) {
 			into[name] = digest
 		}
 	}

@@ -24,10 +24,10 @@ const (
 	listedGoals = 12
 )
 
-var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var goalForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func checkDigest(field, value string) error {
-	if !digestForm.MatchString(value) {
+	if !goalForm.MatchString(value) {
 		return fmt.Errorf(`%s: %.80q is no digest "sha256:…": name the version by its template (${release.previous.vars.template}) or its image's digest`, field, value)
 	}
 	return nil
