@@ -188,7 +188,7 @@ func environment(place string) []string {
 	own := func(name string) string { return filepath.Join(place, name) }
 	return []string{"HOME=" + place, "KUBECONFIG=" + own("no-cluster"), "HELM_CACHE_HOME=" + own("cache"), "HELM_CONFIG_HOME=" + own("config"),
 		"HELM_DATA_HOME=" + own("data"), "HELM_PLUGINS=" + own("plugins"), "HELM_REPOSITORY_CONFIG=" + own("repositories.yaml"),
-		"HELM_REPOSITORY_CACHE=" + own("repository-cache"), "HELM_REGISTRY_CONFIG=" + own("registry.json"), "HELM_DRIVER=memory"}
+		"HELM_REPOSITORY_CACHE=" + own("repository-cache"), "HELM_REGISTRY_CONFIG=" + own("registry.json")}
 }
 
 // bounded keeps the beginning of what a program prints, and may end it when that is too much.

@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -193,34 +194,54 @@ func (s *set) adoption(it *item) ([]cluster.Op, error) {
 	return append(cluster.Fence(it.live), cluster.Op{Op: "replace", Path: "/metadata/managedFields", Value: moved.GetManagedFields()}), nil
 }
 
-// lastApplied keeps the record of a client-side apply in step: from it the next one reckons what to take away. For
-// kubectl's own name the server does it.
-func (s *set) lastApplied(it *item) {
-	if it.live == nil || it.live.GetAnnotations()[lastApplied] == "" || s.manager == serverSide {
+// recorded keeps the record of a client-side apply in step: from it the next one reckons what to take away. It would go,
+// once it is the manager's, if it were not applied.
+func (s *set) recorded(it *item) {
+	if it.live == nil || it.live.GetAnnotations()[lastApplied] == "" {
 		return
 	}
 	keeps := func(o owner) bool { return s.mine(it, o) && o.owns("f:metadata", "f:annotations", "f:"+lastApplied) }
-	if !slices.ContainsFunc(it.owners, keeps) {
-		return
+	if slices.ContainsFunc(it.owners, keeps) {
+		annotations := it.body.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[lastApplied] = record(it.goal)
+		it.body.SetAnnotations(annotations)
 	}
-	raw, err := json.Marshal(it.goal.Object)
-	if err != nil {
-		return // it was decoded from JSON
+}
+
+func record(goal *unstructured.Unstructured) string {
+	raw, err := json.Marshal(goal.Object)
+	if err != nil { // it was decoded from JSON
+		panic(err)
 	}
-	annotations := it.body.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
+	return string(raw) + "\n"
+}
+
+// clean writes the record once more where the server has written one by itself, as it does for kubectl: that one holds our
+// fence, too. Somebody's newer record stays.
+func (s *set) clean(ctx context.Context, it *item, after *unstructured.Unstructured) error {
+	was, want := after.GetAnnotations()[lastApplied], record(it.goal)
+	if was == "" || was == it.live.GetAnnotations()[lastApplied] || was == want || it.body.GetAnnotations()[lastApplied] == "" {
+		return nil
 	}
-	annotations[lastApplied] = string(raw) + "\n"
-	it.body.SetAnnotations(annotations)
+	at := "/metadata/annotations/" + strings.ReplaceAll(lastApplied, "/", "~1")
+	_, err := s.cluster.JSONPatch(ctx, it.ref, []cluster.Op{
+		{Op: "test", Path: "/metadata/uid", Value: string(after.GetUID())}, {Op: "test", Path: at, Value: was}, {Op: "replace", Path: at, Value: want},
+	}, cluster.PatchOptions{Manager: clientSide})
+	if errors.Is(err, cluster.ErrMoved) {
+		return nil
+	}
+	return err
 }
 
 // stays says which fields the goal does not have and that go on all the same, as somebody else wrote them.
 func (s *set) stays(it *item) {
-	for _, name := range it.adopt {
-		it.note("what %s wrote by update becomes %s's, so that what is no longer in the manifests goes", name, s.manager)
-	}
 	for _, o := range it.owners {
+		if s.mine(it, o) && !o.applies && o.manages() {
+			it.note("what %s wrote by update becomes %s's, so that what is no longer in the manifests goes", o.manager, s.manager)
+		}
 		if s.mine(it, o) || o.manager == ours || o.subresource != "" {
 			continue
 		}

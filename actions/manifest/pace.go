@@ -44,7 +44,7 @@ func hasReplicas(obj *unstructured.Unstructured) bool {
 
 // replicas leaves the number of pods to whoever sets it. Where the manager holds the field, leaving it out would take it
 // away and make it 1: the number of now is sent instead.
-func (s *set) replicas(it *item, scaler string) {
+func (s *set) replicas(it *item) {
 	if it.live == nil || !hasReplicas(it.goal) {
 		return
 	}
@@ -60,7 +60,7 @@ func (s *set) replicas(it *item, scaler string) {
 			others = append(others, o.String())
 		}
 	}
-	if scaler != "" {
+	if scaler := s.scaled[it.ref]; scaler != "" {
 		others = append(others, "HorizontalPodAutoscaler "+scaler)
 	}
 	if named && len(others) == 0 {

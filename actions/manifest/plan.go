@@ -32,7 +32,7 @@ func (s *set) summary() string {
 func (s *set) changed() []*item {
 	var all []*item
 	for _, it := range s.items {
-		if it.changes() {
+		if len(s.differs(it)) > 0 {
 			all = append(all, it)
 		}
 	}
@@ -42,7 +42,7 @@ func (s *set) changed() []*item {
 func (s *set) diff() []string {
 	var lines []string
 	for _, it := range s.items {
-		differs := cluster.Diff(it.live, it.after)
+		differs := s.differs(it)
 		if len(differs) == 0 {
 			lines = append(lines, "= "+it.ref.String()+" is so already")
 		}

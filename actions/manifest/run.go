@@ -94,7 +94,10 @@ func (s *set) write(ctx context.Context, it *item) error {
 		if !errors.Is(err, cluster.ErrMoved) {
 			return err
 		}
-		if failed := s.again(ctx, it); failed != nil {
+		if failed := s.read(ctx, it); failed != nil {
+			return failed
+		}
+		if failed := s.prepare(it); failed != nil {
 			return failed
 		}
 		if cluster.Digest(it.state()) != before {
@@ -104,30 +107,17 @@ func (s *set) write(ctx context.Context, it *item) error {
 	})
 }
 
-// again reads and tries one object anew.
-func (s *set) again(ctx context.Context, it *item) error {
-	if err := s.read(ctx, it); err != nil {
-		return err
-	}
-	if err := s.prepare(ctx); err != nil {
-		return err
-	}
-	return s.try(ctx, it)
-}
-
 func (s *set) once(ctx context.Context, it *item) error {
 	if len(it.adopt) > 0 {
 		if err := s.adopt(ctx, it); err != nil {
 			return err
 		}
 	}
-	body := it.body.DeepCopy()
-	if it.live != nil {
-		body.SetUID(it.live.GetUID())
-		body.SetResourceVersion(it.live.GetResourceVersion())
+	after, err := s.cluster.Apply(ctx, it.fenced(), cluster.ApplyOptions{Manager: s.manager, Force: it.force})
+	if err != nil || it.live == nil {
+		return explained(it, err)
 	}
-	_, err := s.cluster.Apply(ctx, body, cluster.ApplyOptions{Manager: s.manager, Force: it.force})
-	return explained(it, err)
+	return explained(it, s.clean(ctx, it, after))
 }
 
 // adopt makes fields the manager's, which changes nothing but whose they are, and holds the server to what was planned: now
@@ -141,7 +131,7 @@ func (s *set) adopt(ctx context.Context, it *item) error {
 	if err != nil {
 		return err
 	}
-	planned := it.after
+	planned := s.ofOurs(it, it.after)
 	it.live = live
 	if it.owners, err = ownersOf(live); err != nil {
 		return err
@@ -150,7 +140,7 @@ func (s *set) adopt(ctx context.Context, it *item) error {
 	if err := s.try(ctx, it); err != nil {
 		return err
 	}
-	if other := cluster.Diff(planned, it.after); len(other) > 0 {
+	if other := cluster.Diff(planned, s.ofOurs(it, it.after)); len(other) > 0 {
 		return actions.Permanent(fmt.Errorf("%s: the server would make something else of it than was planned, so it is not applied: %s", it.ref, strings.Join(other, "; ")))
 	}
 	return nil
@@ -166,9 +156,14 @@ func (r *Revert) Verify(ctx context.Context, env actions.Env) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	var names []string
+	var all []string
 	for _, it := range changed {
-		names = append(names, it.ref.String())
+		differs := s.differs(it)
+		text := strings.TrimLeft(differs[0], "+-~ ")
+		if len(differs) > 1 {
+			text += fmt.Sprintf(" (and %d more)", len(differs)-1)
+		}
+		all = append(all, text)
 	}
-	return actions.NotDone("not as commit %.12s has it: %s", s.commit, strings.Join(names, ", "))
+	return actions.NotDone("not as commit %.12s has it: %s", s.commit, strings.Join(all, "; "))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ type set struct {
 	how      string // they were rendered
 	rendered string // the digest of it
 	manager  string
+	scaled   map[cluster.Ref]string // by which autoscaler
 	items    []*item
 	notes    []string
 }
@@ -47,8 +49,35 @@ func (it *item) note(format string, args ...any) {
 	it.notes = append(it.notes, "= "+it.ref.String()+" "+fmt.Sprintf(format, args...))
 }
 
-// changes says whether the cluster is not as the commit has it.
-func (it *item) changes() bool { return len(cluster.Diff(it.live, it.after)) > 0 }
+// differs says line by line what the step would change of the object.
+func (s *set) differs(it *item) []string {
+	return cluster.Diff(s.ofOurs(it, it.live), s.ofOurs(it, it.after))
+}
+
+// ofOurs leaves out what others may write at any moment, between our reading and the dry run too: their labels and
+// annotations, and the number of pods where it is left to them.
+func (s *set) ofOurs(it *item, obj *unstructured.Unstructured) *unstructured.Unstructured {
+	if obj == nil || it.live == nil {
+		return obj
+	}
+	clean := obj.DeepCopy()
+	for field, ours := range map[string]map[string]string{"labels": it.body.GetLabels(), "annotations": it.body.GetAnnotations()} {
+		kept, _, _ := unstructured.NestedStringMap(clean.Object, "metadata", field)
+		maps.DeleteFunc(kept, func(key, _ string) bool {
+			_, is := ours[key]
+			mine := func(o owner) bool { return s.mine(it, o) && o.owns("f:metadata", "f:"+field, "f:"+key) }
+			return !is && !slices.ContainsFunc(it.owners, mine)
+		})
+		unstructured.RemoveNestedField(clean.Object, "metadata", field)
+		if len(kept) > 0 {
+			_ = unstructured.SetNestedStringMap(clean.Object, kept, "metadata", field) // metadata is a map
+		}
+	}
+	if it.left {
+		unstructured.RemoveNestedField(clean.Object, "spec", "replicas")
+	}
+	return clean
+}
 
 // look reads the commit and the cluster, and tries every object as a dry run. It writes nothing.
 func (r *Revert) look(ctx context.Context, env actions.Env) (*set, error) {
@@ -64,7 +93,7 @@ func (r *Revert) look(ctx context.Context, env actions.Env) (*set, error) {
 	if s.manager, err = s.appliedBy(); err != nil {
 		return nil, actions.Permanent(err)
 	}
-	if err := s.prepare(ctx); err != nil {
+	if s.scaled, err = s.scalers(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.tryAll(ctx); err != nil {
@@ -157,24 +186,16 @@ func (s *set) read(ctx context.Context, it *item) error {
 	return err
 }
 
-// prepare makes of each goal what is to be sent.
-func (s *set) prepare(ctx context.Context) error {
-	scaled, err := s.scalers(ctx)
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for _, it := range s.items {
-		it.body, it.notes, it.left = it.goal.DeepCopy(), nil, false
-		s.adopts(it)
-		s.replicas(it, scaled[it.ref])
-		failed = append(failed, s.pace(it))
-		s.lastApplied(it)
-		s.stays(it)
-	}
-	if err := errors.Join(failed...); err != nil {
+// prepare makes of a goal what is to be sent.
+func (s *set) prepare(it *item) error {
+	it.body, it.notes, it.left = it.goal.DeepCopy(), nil, false
+	s.adopts(it)
+	s.replicas(it)
+	if err := s.pace(it); err != nil {
 		return actions.Permanent(err)
 	}
+	s.recorded(it)
+	s.stays(it)
 	return nil
 }
 
@@ -184,12 +205,14 @@ func (s *set) tryAll(ctx context.Context) error {
 	for _, it := range s.items {
 		err := s.guarded(ctx, it, false)
 		if err == nil {
+			err = s.prepare(it)
+		}
+		if err == nil {
 			err = s.try(ctx, it)
 		}
-		var conflict *cluster.ConflictError
 		switch {
 		case err == nil:
-		case errors.As(err, &conflict), errors.Is(err, cluster.ErrInvalid):
+		case actions.IsPermanent(err):
 			failed = append(failed, err)
 		default:
 			return err
@@ -209,6 +232,16 @@ func (s *set) guarded(ctx context.Context, it *item, running bool) error {
 		}
 	}
 	return s.cluster.Under(ctx, it.live, s.r.Under, running)
+}
+
+// fenced is what is sent: for this object alone, and as it was read.
+func (it *item) fenced() *unstructured.Unstructured {
+	body := it.body.DeepCopy()
+	if it.live != nil {
+		body.SetUID(it.live.GetUID())
+		body.SetResourceVersion(it.live.GetResourceVersion())
+	}
+	return body
 }
 
 // try is the dry run of one object.
