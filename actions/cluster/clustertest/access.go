@@ -47,7 +47,7 @@ func (s *Server) forbidden(q request) error {
 	if q.Namespace != "" {
 		where = fmt.Sprintf("in the namespace %q", q.Namespace)
 	}
-	return apierrors.NewForbidden(q.kind.resource(), q.Name, fmt.Errorf("User %q cannot %s resource %q in API group %q %s", User, q.Verb, q.Resource, q.Group, where)) //nolint:staticcheck // as the real one says it
+	return apierrors.NewForbidden(q.kind.resource(), q.Name, fmt.Errorf("User %q cannot %s resource %q in API group %q %s", User, q.Verb, q.Resource, q.Group, where))
 }
 
 // review answers a SelfSubjectAccessReview.

@@ -210,7 +210,7 @@ func answer(w http.ResponseWriter, code int, what any) {
 }
 
 func fail(w http.ResponseWriter, err error) {
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // what is made here is never wrapped
+	status, ok := err.(apierrors.APIStatus)
 	if !ok {
 		status = apierrors.NewBadRequest(err.Error())
 	}

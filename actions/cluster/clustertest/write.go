@@ -102,7 +102,7 @@ func (s *Server) finish(q request, o *object, after *unstructured.Unstructured, 
 	fence, id := after.GetResourceVersion(), after.GetUID()
 	switch {
 	case id != "" && id != o.GetUID():
-		return nil, apierrors.NewConflict(q.kind.resource(), q.Name, fmt.Errorf("Precondition failed: UID in precondition: %s, UID in object meta: %s", id, o.GetUID())) //nolint:staticcheck // as the real one says it
+		return nil, apierrors.NewConflict(q.kind.resource(), q.Name, fmt.Errorf("Precondition failed: UID in precondition: %s, UID in object meta: %s", id, o.GetUID()))
 	case fence != "" && fence != o.GetResourceVersion():
 		return nil, apierrors.NewConflict(q.kind.resource(), q.Name, fmt.Errorf("the object has been modified; please apply your changes to the latest version and try again"))
 	case after.GetName() != q.Name || after.GetNamespace() != o.GetNamespace():
@@ -115,7 +115,7 @@ func (s *Server) finish(q request, o *object, after *unstructured.Unstructured, 
 	}
 	is := &object{o.kind, o.DeepCopy()}
 	version := s.version
-	changed := false
+	var changed bool
 	if applied {
 		if changed = !same(o.Unstructured, after) || fmt.Sprint(sets(o.Unstructured)) != fmt.Sprint(sets(after)); changed {
 			if o.kind.Counted && differ(o.Unstructured, after, "spec") {
@@ -145,7 +145,7 @@ func (s *Server) finish(q request, o *object, after *unstructured.Unstructured, 
 func sets(u *unstructured.Unstructured) []string {
 	var all []string
 	for _, f := range u.GetManagedFields() {
-		all = append(all, f.Manager, string(f.Operation), string(f.FieldsV1.Raw))
+		all = append(all, f.Manager, string(f.Operation), f.FieldsV1.GetRawString())
 	}
 	return all
 }
