@@ -23,7 +23,10 @@ func (c *Cluster) Enrich(ctx context.Context, r *Running) {
 	if err != nil {
 		return
 	}
-	said := c.said(ctx, obj)
+	r.take(c.said(ctx, obj))
+}
+
+func (r *Running) take(said said) {
 	if r.Release.Commit == "" {
 		r.Release.Commit = said.commit
 	}
