@@ -172,13 +172,8 @@ func (e *Engine) eachAlertOf(ctx context.Context, cfg *Configuration, source str
 
 // stoppedFor says why automation is stopped for a target; empty when it is not.
 func (e *Engine) stoppedFor(team, target string) string {
-	if e.stopFile != "" {
-		switch _, err := os.Lstat(e.stopFile); {
-		case err == nil:
-			return "stopped by the file " + e.stopFile
-		case !os.IsNotExist(err):
-			return fmt.Sprintf("stopped: whether the stop file is there cannot be read: %v", err)
-		}
+	if why := e.stoppedByFile(); why != "" {
+		return why
 	}
 	i, ok := e.installationNow()
 	if !ok {
@@ -186,6 +181,20 @@ func (e *Engine) stoppedFor(team, target string) string {
 	}
 	if scope, word, stopped := i.StoppedFor(team, target); stopped {
 		return fmt.Sprintf("stopped for %s by %s: %s", scope, word.By, word.Reason)
+	}
+	return ""
+}
+
+// stoppedByFile says that the stop file is there, or that nobody can tell.
+func (e *Engine) stoppedByFile() string {
+	if e.stopFile == "" {
+		return ""
+	}
+	switch _, err := os.Lstat(e.stopFile); {
+	case err == nil:
+		return "stopped by the file " + e.stopFile
+	case !os.IsNotExist(err):
+		return fmt.Sprintf("stopped: whether the stop file is there cannot be read: %v", err)
 	}
 	return ""
 }

@@ -106,21 +106,31 @@ var (
 	readyMetric = prometheus.NewDesc("astern_target_ready", "Whether the way back of a target was open when it was last asked: 1 or 0.", []string{"target"}, nil)
 	knownMetric = prometheus.NewDesc("astern_target_seen", "Whether what runs of a target is known from its cluster: 1 or 0.", []string{"target"}, nil)
 	badMetric   = prometheus.NewDesc("astern_target_bad_release", "Whether a release that is bad or denied runs: 1 or 0.", []string{"target"}, nil)
+	armedMetric = prometheus.NewDesc("astern_armed", "Whether the installation is armed: 1 or 0.", nil, nil)
+	stopMetric  = prometheus.NewDesc("astern_stopped", "How many stops are set: by a command, or by the stop file.", nil, nil)
+	barkMetric  = prometheus.NewDesc("astern_last_watchdog_timestamp_seconds", "When the last Watchdog came, by its sender.", []string{"source"}, nil)
 	leftMetric  = prometheus.NewDesc("astern_discovery_problems", "Workloads in a cluster that name a target and are left out.", []string{"cluster"}, nil)
 )
 
 // Describe and Collect make the engine tell Prometheus of its targets; their names come from the configuration.
 func (e *Engine) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{readyMetric, knownMetric, badMetric, leftMetric} {
+	for _, d := range []*prometheus.Desc{readyMetric, knownMetric, badMetric, armedMetric, stopMetric, barkMetric, leftMetric} {
 		to <- d
 	}
 }
 
 // Collect reads what is in memory.
 func (e *Engine) Collect(to chan<- prometheus.Metric) {
-	tell := func(d *prometheus.Desc, value float64, label string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
+	tell := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	tell(armedMetric, yes(e.armed() && !e.anonymous))
+	tell(stopMetric, float64(e.stops()))
+	e.index.mu.RLock()
+	for source, at := range e.index.watchdog {
+		tell(barkMetric, float64(at.Unix()), source)
+	}
+	e.index.mu.RUnlock()
 	for _, t := range e.config.Load().Book.Targets() {
 		if known := e.readiness.of(t.Name); known != nil {
 			tell(readyMetric, yes(known.Ready()), t.Name)
@@ -138,6 +148,19 @@ func (e *Engine) Collect(to chan<- prometheus.Metric) {
 	for cluster, problems := range e.sightings.discovery {
 		tell(leftMetric, float64(len(problems)), cluster)
 	}
+}
+
+// stops counts what stands in automation's way; a state that cannot be read is a stop.
+func (e *Engine) stops() int {
+	i, ok := e.installationNow()
+	if !ok {
+		return 1
+	}
+	n := len(i.Stops)
+	if e.stoppedByFile() != "" {
+		n++
+	}
+	return n
 }
 
 func yes(is bool) float64 {
