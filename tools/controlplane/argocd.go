@@ -142,12 +142,24 @@ func (a *argocd) reconcile(ctx context.Context, app application) error {
 		condition := map[string]any{"type": "ComparisonError", "message": err.Error()}
 		return errors.Join(err, a.c.mergeStatus(ctx, applications, &app.object, map[string]any{"conditions": []any{condition}}))
 	}
-	if !found.same(app) {
-		if err := a.c.mergeStatus(ctx, applications, &app.object, found.status(app)); err != nil {
+	if !found.same(app) || app.due() {
+		if err := a.c.merge(ctx, applications, &app.object, map[string]any{
+			"metadata": map[string]any{"annotations": map[string]any{refresh: nil}}, "status": found.status(app),
+		}); err != nil {
 			return err
 		}
 	}
 	return a.syncByItself(ctx, app, found)
+}
+
+// refresh is the annotation by which people ask for a look; the controller takes it away when it has looked.
+const refresh = "argocd.argoproj.io/refresh"
+
+// due says that a look is to be told of although nothing changed: somebody asked for it, or an operation ended since the last.
+func (app application) due() bool {
+	_, asked := app.object.GetAnnotations()[refresh]
+	looked, _, _ := unstructured.NestedString(app.object.Object, "status", "reconciledAt")
+	return asked || app.Status.OperationState != nil && looked < app.Status.OperationState.FinishedAt
 }
 
 // healAfter is how long the stand-in waits before it heals again; the real one waits five seconds at first.
