@@ -81,8 +81,11 @@ func (h *Halt) Ready(ctx context.Context, env actions.Env) error {
 	if err := c.Allowed(ctx, h.Access()); err != nil {
 		return err
 	}
-	_, err = readRollout(ctx, c, h.ref())
-	return err
+	r, err := readRollout(ctx, c, h.ref())
+	if err != nil {
+		return err
+	}
+	return c.Under(ctx, r.obj, h.Under, false)
 }
 
 func (h *Halt) cluster(env actions.Env) (*cluster.Cluster, error) {

@@ -167,7 +167,7 @@ func (w *RolloutWait) Run(ctx context.Context, env actions.Env) (actions.Result,
 		return done, err
 	})
 	if err != nil {
-		return actions.Result{}, fmt.Errorf("wait for the rollout of %s: %w", w.ref(), err)
+		return actions.Result{}, fmt.Errorf("wait for the rollout of %s%s: %w", w.ref(), last.seenLast(), err)
 	}
 	return actions.Result{Summary: fmt.Sprintf("%s is rolled out: %s", last.ref, last.line()), Outputs: RolloutWaitOutputs{last.digest(), last.updatedPods()}}, nil
 }

@@ -88,6 +88,14 @@ func (s stage) line() string {
 	return line
 }
 
+// seenLast is the line of the last look, in parentheses, for an error that does not tell it.
+func (s stage) seenLast() string {
+	if s.obj == nil {
+		return ""
+	}
+	return " (last " + s.line() + ")"
+}
+
 // refused says why no further pod can be made, such as a quota that is used up.
 func (s stage) refused() string {
 	c := s.condition("ReplicaFailure")
@@ -114,15 +122,15 @@ func (s stage) done() bool {
 // hopeless says why the rollout cannot end by itself.
 func (s stage) hopeless() error {
 	switch {
-	case s.halts(s.pace()) && s.oldPods() > 0:
-		return actions.Permanent(fmt.Errorf("it is halted with %s; kubernetes/rollout-undo or `kubectl rollout resume` end that", s.line()))
+	case s.pace().Paused, s.halts(s.pace()) && s.oldPods() > 0:
+		return actions.Permanent(errors.New("it is halted; kubernetes/rollout-undo or `kubectl rollout resume` end that"))
 	case s.pace().strategy() == onDelete && int64(s.updatedPods()) < s.replicas():
 		return actions.Permanent(errors.New("its update strategy is OnDelete: pods are replaced only when somebody deletes them"))
 	}
 	c := s.condition("Progressing")
 	at, _ := time.Parse(time.RFC3339, text(c, "lastUpdateTime"))
 	if c["reason"] == "ProgressDeadlineExceeded" && s.seen() && s.ours(at) {
-		return actions.Permanent(fmt.Errorf("its progress deadline is exceeded: %s", s.line()))
+		return actions.Permanent(errors.New("its progress deadline is exceeded"))
 	}
 	return nil
 }
@@ -174,15 +182,15 @@ func (p *patience) over(s stage, now time.Time) error {
 			why = ""
 		}
 		if p.out(one.uid, why, one.ready || one.going || !s.hasTemplate(one), now) {
-			return actions.Permanent(fmt.Errorf("pod %s does not start: %s (%s)", one.name, why, s.line()))
+			return actions.Permanent(fmt.Errorf("pod %s does not start: %s", one.name, why))
 		}
 	}
 	why := s.refused()
 	if p.out("refused", why, why == "", now) {
-		return actions.Permanent(fmt.Errorf("%s", s.line()))
+		return actions.Permanent(errors.New(why))
 	}
 	if !now.Before(p.until) {
-		return fmt.Errorf("it is not rolled out in time: %s", s.line())
+		return errors.New("it is not rolled out in time")
 	}
 	return nil
 }

@@ -31,7 +31,8 @@ const undoExample = `- name: undo
 // the service account that the earlier template names are gone, when a person paused the Deployment, and when the update
 // strategy would replace no pod.
 //
-// Only the template goes back. For an object that is applied from manifests, manifest/revert restores all of it.
+// Only the template goes back. For an object that is applied from manifests, manifest/revert restores all of it. What a later
+// version of a StatefulSet wrote to its volumes the earlier one must be able to read: nobody but you knows that.
 type Undo struct {
 	// Kind is Deployment, StatefulSet or DaemonSet.
 	Kind string `yaml:"kind"`
@@ -53,7 +54,7 @@ type Undo struct {
 	// argocd/argocd/shop or flux/Kustomization/flux-system/shop.
 	Under string `yaml:"under,omitempty"`
 
-	planned string
+	planned, wrote string
 }
 
 // UndoOutputs is what later steps can read.
@@ -123,8 +124,11 @@ func (u *Undo) Ready(ctx context.Context, env actions.Env) error {
 	if err := c.Allowed(ctx, u.Access()); err != nil {
 		return err
 	}
-	_, err = u.look(ctx, env, c)
-	return err
+	v, err := u.look(ctx, env, c)
+	if err != nil {
+		return err
+	}
+	return c.Under(ctx, v.obj, u.Under, false)
 }
 
 func (u *Undo) cluster(env actions.Env) (*cluster.Cluster, error) {
@@ -163,7 +167,7 @@ func (u *Undo) look(ctx context.Context, env actions.Env, c *cluster.Cluster) (u
 	if v.to, kept = goal(all, u.To); !kept {
 		return undoView{}, noGoal(r, all, u.To, env.Now())
 	}
-	if err := u.rollsAt(r, v.to); err != nil {
+	if err := u.rollsAt(r, all, v.to); err != nil {
 		return undoView{}, err
 	}
 	return v, u.checkNeeds(ctx, c, v.to)

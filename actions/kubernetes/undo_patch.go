@@ -69,15 +69,15 @@ func resumeOps(r rollout) []cluster.Op {
 }
 
 // rollsAt refuses a pace at which the goal's template would replace no pod, or not all of them.
-func (u *Undo) rollsAt(r rollout, to revision) error {
-	usual := r.usual()
-	current := r.text("status", "currentRevision")
+func (u *Undo) rollsAt(r rollout, all []revision, to revision) error {
+	usual, current := r.usual(), r.text("status", "currentRevision")
+	below := slices.IndexFunc(all, func(v revision) bool { return v.name == current && v.digest == to.digest })
 	switch {
 	case usual.Paused && !u.Resume:
 		return actions.Permanent(fmt.Errorf("undo %s: it is paused, and not by astern: somebody has it in hand. Resume it (kubectl rollout resume), or set `resume: true` to resume it together with the template", r.ref))
 	case usual.strategy() == onDelete:
 		return actions.Permanent(fmt.Errorf("undo %s: its update strategy is OnDelete: a template replaces no pod. Apply the manifest and delete the pods by hand, or give it the strategy RollingUpdate", r.ref))
-	case r.ref.Kind == statefulSet && usual.partition() > 0 && current != to.name && current != "":
+	case r.ref.Kind == statefulSet && usual.partition() > 0 && below < 0:
 		return actions.Permanent(fmt.Errorf("undo %s: its partition is %d: the pods below it stay at %s, which is not the goal %s. Set the partition to 0 first", r.ref, usual.partition(), current, to.name))
 	}
 	return nil

@@ -239,6 +239,33 @@ func TestUndoPaces(t *testing.T) {
 	}
 }
 
+// A partition of the user's own is left as it is where the pods below it have the goal's template.
+func TestUndoAbovePartition(t *testing.T) {
+	s := clustertest.New(t)
+	s.Add(inOrder)
+	observed(s, statefulSet, "db")
+	goal := keep(t, s, statefulSet, "db")
+	_, err := undoDB(t, goal).Run(t.Context(), envOf(t, s))
+	require.NoError(t, err)
+	require.Equal(t, int64(1), rollout{obj: s.Get(statefulSet, "shop", "db")}.pace().partition())
+}
+
+// An image that no template pins is known by the pods that run it. They may be gone once the template is back.
+func TestUndoByAnImageThatRanOnce(t *testing.T) {
+	s := still(t)
+	deploy(s, "2", "")
+	running := "sha256:" + strings.Repeat("cd", 32)
+	s.Add(fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: api-1-x, namespace: shop, labels: {app: api, pod-template-hash: "1"},
+		ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: api-1, uid: %q, controller: true}]}, spec: {containers: [{name: app, image: x}]},
+		status: {containerStatuses: [{name: app, imageID: "registry.example/api@%s"}]}}`, s.Get("ReplicaSet", "shop", "api-1").GetUID(), running))
+	u := undo(t, running)
+	_, err := u.Run(t.Context(), envOf(t, s))
+	require.NoError(t, err)
+	s.Remove("Pod", "shop", "api-1-x")
+	require.NoError(t, u.Verify(t.Context(), envOf(t, s)))
+	require.ErrorIs(t, undo(t, running).Verify(t.Context(), envOf(t, s)), actions.ErrNotDone)
+}
+
 // keep adds the revision of before of a StatefulSet or DaemonSet, and gives its digest.
 func keep(t testing.TB, s *clustertest.Server, kind, name string) string {
 	t.Helper()
