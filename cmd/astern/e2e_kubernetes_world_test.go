@@ -1,0 +1,234 @@
+//go:build e2e
+
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"astern.dev/astern/engine/incident"
+	"astern.dev/astern/examples/demo/rig"
+	"astern.dev/astern/tools/controlplane"
+	"astern.dev/astern/web"
+)
+
+const shop = "shop-api"
+
+// clusterWorld is the world of one scenario in a cluster: a namespace, traffic through its Service, Prometheus, Alertmanager,
+// and astern with the rights that `astern rbac` gave it and no others.
+type clusterWorld struct {
+	*world
+	cluster   *controlplane.ControlPlane
+	namespace string
+	traffic   *controlplane.Traffic
+	fill      *strings.Replacer
+	account   string
+}
+
+// clusterRig is what the scenarios share.
+type clusterRig struct {
+	*controlplane.ControlPlane
+	programs rig.Programs
+	binary   string
+	outage   sync.Mutex
+}
+
+// scene says how the files are filled in.
+type scene struct{ kind, procedure string }
+
+// newClusterWorld puts up a world in which the good version runs and answers, and astern has been told nothing but its files.
+func newClusterWorld(t *testing.T, r *clusterRig, s scene, manifests string) *clusterWorld {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+	t.Cleanup(cancel)
+	up, err := rig.Watch(ctx, r.programs)
+	require.NoError(t, err)
+	w := &clusterWorld{world: &world{Rig: up, t: t, ctx: ctx, programs: r.programs, binary: r.binary}, cluster: r.ControlPlane, namespace: r.Namespace(t)}
+	t.Cleanup(w.down)
+	t.Cleanup(w.tell)
+	w.account, err = r.KubeconfigFor(ctx, w.namespace, "astern")
+	require.NoError(t, err)
+	w.apply(manifests)
+	w.fill = strings.NewReplacer(
+		"<<Alertmanager>>", up.Alertmanager.URL, "<<AlertmanagerHost>>", up.Alertmanager.Host, "<<Prometheus>>", up.Prometheus.URL,
+		"<<Slack>>", up.Addresses.SlackURL, "<<Kubeconfig>>", w.account, "<<Namespace>>", w.namespace,
+		"<<Kind>>", s.kind, "<<Procedure>>", s.procedure, "<<Metrics>>", w.metrics())
+	for _, name := range []string{"prometheus.yml", "prometheus-rules.yaml"} {
+		require.NoError(t, os.WriteFile(filepath.Join(w.Dir, name), []byte(w.text(name)), 0o600))
+	}
+	require.NoError(t, w.Prometheus.Reload(ctx))
+	return w
+}
+
+// tell shows what astern did when the scenario failed.
+func (w *clusterWorld) tell() {
+	if !w.t.Failed() || w.Astern == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	list, err := w.incidents(ctx)
+	w.t.Log(err)
+	for _, i := range list {
+		told, err := w.Astern.Run(ctx, "timeline", i.ID)
+		w.t.Log(told, err)
+	}
+	seen, err := w.Astern.Run(ctx, "targets", shop)
+	w.t.Log(seen, err)
+	pods, err := w.kubectlIn(ctx, "", "get", "deployments,services,pods", "--output=wide")
+	w.t.Log(pods, err)
+}
+
+// metrics is where Prometheus reads what the traffic counts.
+func (w *clusterWorld) metrics() string {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if w.traffic != nil {
+			w.traffic.ServeHTTP(rw, r)
+		}
+	}))
+	w.t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func (w *clusterWorld) text(name string) string {
+	text, err := os.ReadFile(filepath.Join("testdata/e2e/kubernetes", name))
+	require.NoError(w.t, err)
+	if w.fill == nil {
+		return string(text)
+	}
+	return w.fill.Replace(string(text))
+}
+
+// apply applies manifests as a deployer does.
+func (w *clusterWorld) apply(name string) {
+	w.t.Helper()
+	_, err := w.kubectlIn(w.ctx, w.text(name), "apply", "--server-side", "--field-manager=deployer", "--filename=-")
+	require.NoError(w.t, err)
+}
+
+func (w *clusterWorld) kubectlIn(ctx context.Context, stdin string, args ...string) (string, error) {
+	return w.cluster.Kubectl(ctx, stdin, append([]string{"--namespace=" + w.namespace}, args...)...)
+}
+
+func (w *clusterWorld) kubectl(args ...string) string {
+	w.t.Helper()
+	out, err := w.kubectlIn(w.ctx, "", args...)
+	require.NoError(w.t, err)
+	return out
+}
+
+// begin starts the traffic and astern, arms it, and waits until it knows the version that runs, which is then called good.
+func (w *clusterWorld) begin(workloads ...string) {
+	w.t.Helper()
+	for _, name := range workloads {
+		require.NoError(w.t, w.cluster.RolledOut(w.ctx, w.namespace, name))
+	}
+	var err error
+	w.traffic, err = w.cluster.Traffic(w.ctx, w.namespace, "api", "version")
+	require.NoError(w.t, err)
+	w.t.Cleanup(w.traffic.Stop)
+	w.Edit = func(name, _ string) string { return w.text(name) }
+	w.grant()
+	require.NoError(w.t, w.StartAstern(w.ctx, w.binary))
+	w.run("arm", "--reason=the test may act")
+	w.runs("v41")
+	w.run("release", "judge", shop, "v41", "--verdict=good", "--reason=it has run for long")
+	require.NoError(w.t, w.traffic.Since(w.ctx, "v41", 100))
+}
+
+// grant gives astern what `astern rbac` prints.
+func (w *clusterWorld) grant() {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	for _, name := range []string{"astern.yaml", "rules.yaml", "targets.yaml", "communications.yaml", "procedures.yaml"} {
+		require.NoError(w.t, os.WriteFile(filepath.Join(dir, name), []byte(w.text(name)), 0o600))
+	}
+	for _, token := range []string{"sender", "on-call", "slack"} {
+		require.NoError(w.t, os.WriteFile(filepath.Join(dir, token+".token"), []byte("unused"), 0o600))
+	}
+	roles, err := exec.CommandContext(w.ctx, w.binary, "rbac", "--service-account="+w.namespace+"/astern", dir).Output()
+	require.NoError(w.t, err)
+	_, err = w.cluster.Kubectl(w.ctx, string(roles), "apply", "--filename=-")
+	require.NoError(w.t, err)
+}
+
+// runs waits until astern knows that a version runs.
+func (w *clusterWorld) runs(version string) {
+	w.t.Helper()
+	w.until(version+" to be known", func(ctx context.Context) (bool, error) {
+		got, err := w.Astern.Run(ctx, "targets", shop)
+		if err == nil && !strings.Contains(got, version) {
+			err = fmt.Errorf("astern targets: %s", got)
+		}
+		return err == nil, err
+	})
+}
+
+// image is that of a workload's template.
+func (w *clusterWorld) image(workload string) string {
+	return w.kubectl("get", workload, "--output=jsonpath={.spec.template.spec.containers[0].image}")
+}
+
+// disturb is what happens to the world while a step is under way.
+type disturb func(w *clusterWorld)
+
+func undisturbed(*clusterWorld) {}
+
+// asternKilled ends astern as kill -9 does, and starts it again.
+func asternKilled(w *clusterWorld) {
+	w.Astern.Kill()
+	require.NoError(w.t, w.Astern.Restart(w.ctx))
+}
+
+// apiServerKilled takes the API server away, and gives it back.
+func (r *clusterRig) apiServerKilled(w *clusterWorld) {
+	r.outage.Lock()
+	defer r.outage.Unlock()
+	r.KillAPIServer()
+	require.NoError(w.t, r.StartAPIServer(w.ctx))
+}
+
+// through disturbs each step of the plan once, and waits for the good end.
+func (w *clusterWorld) through(id string, disturb disturb) web.IncidentAnswer {
+	w.t.Helper()
+	now := w.sees(id, "planned", func(i incident.Incident) bool { return i.Plan != nil && len(i.Steps) > 0 })
+	for _, step := range now.Incident.Plan.Steps {
+		w.begun(id, step.Name)
+		disturb(w)
+	}
+	return w.inPhase(id, incident.Succeeded)
+}
+
+// begun waits until a step was begun; it may have ended since.
+func (w *clusterWorld) begun(id, step string) {
+	w.t.Helper()
+	w.sees(id, "in step "+step, func(i incident.Incident) bool {
+		state := stepOf(i, step).State
+		return state != "" && state != incident.NotStarted
+	})
+}
+
+// only shows that all traffic is answered by one version, and well.
+func (w *clusterWorld) only(version string) {
+	w.t.Helper()
+	before, _ := w.traffic.Answers()
+	require.NoError(w.t, w.traffic.Since(w.ctx, version, 100))
+	after, missed := w.traffic.Answers()
+	for side, answers := range after {
+		if side != version {
+			require.Equal(w.t, before[side], answers, "%s answers still", side)
+		}
+	}
+	require.Equal(w.t, before[version].Failed, after[version].Failed)
+	w.t.Logf("answers %v, missed %d", after, missed)
+}
