@@ -103,7 +103,7 @@ func refused(k *types.Kustomization) error {
 // references are the fields that hold nothing but a path.
 func references(k *types.Kustomization) []string {
 	all := append(append([]string{}, k.Crds...), k.Configurations...)
-	for _, patch := range append(append([]types.Patch{}, k.Patches...), k.PatchesJson6902...) {
+	for _, patch := range append(append([]types.Patch{}, k.Patches...), k.PatchesJson6902...) { //nolint:staticcheck // old files have them
 		all = append(all, patch.Path)
 	}
 	for _, r := range k.Replacements {
@@ -133,10 +133,10 @@ func sources(from types.KvPairSources) []string {
 // inline are the fields that hold YAML, or a path to it.
 func inline(k *types.Kustomization) []string {
 	var all []string
-	for _, patch := range k.PatchesStrategicMerge {
+	for _, patch := range k.PatchesStrategicMerge { //nolint:staticcheck // old files have them
 		all = append(all, string(patch))
 	}
-	for _, patch := range append(append([]types.Patch{}, k.Patches...), k.PatchesJson6902...) {
+	for _, patch := range append(append([]types.Patch{}, k.Patches...), k.PatchesJson6902...) { //nolint:staticcheck // old files have them
 		all = append(all, patch.Patch)
 	}
 	return all

@@ -4,7 +4,6 @@
 package manifest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,5 +184,3 @@ func source(ctx context.Context, env actions.Env, commit string) (whole string, 
 func (r *Revert) allowed() []string {
 	return slices.Compact(slices.Sorted(slices.Values(append([]string{r.Namespace}, r.Namespaces...))))
 }
-
-func (r *Revert) renderer() string { return cmp.Or(r.Render, auto) }

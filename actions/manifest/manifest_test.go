@@ -188,7 +188,8 @@ func TestConflictsAreShownAndNotForced(t *testing.T) {
 	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
 		map[string]any{"data": map[string]any{"LEVEL": "trace"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
 	require.NoError(t, err)
-	err = r.refuses(t, "apply ConfigMap shop/api: .data.LEVEL belongs to kubectl-edit", nil)
+	err = r.refusal(t, nil)
+	require.ErrorContains(t, err, "apply ConfigMap shop/api: .data.LEVEL belongs to kubectl-edit")
 	require.True(t, actions.IsPermanent(err))
 	require.ErrorContains(t, err, "list the manager under `force`")
 
@@ -353,7 +354,8 @@ func TestConfigSkew(t *testing.T) {
 	skewed := r.origin.Commit(t, "skewed", map[string]string{"deploy/app.yaml": strings.Replace(goodApp, "envFrom: [{configMapRef: {name: api}}]",
 		"envFrom: [{configMapRef: {name: old}}, {secretRef: {name: token}}, {secretRef: {name: maybe, optional: true}}]", 1)})
 	to := func(m *Revert) { m.Commit = skewed }
-	err := r.refuses(t, "need what is gone: ConfigMap shop/old (for Deployment shop/api), Secret shop/token (for Deployment shop/api)", to)
+	err := r.refusal(t, to)
+	require.ErrorContains(t, err, "need what is gone: ConfigMap shop/old (for Deployment shop/api), Secret shop/token (for Deployment shop/api)")
 	require.True(t, actions.IsPermanent(err))
 	r.api.Add("{apiVersion: v1, kind: ConfigMap, metadata: {name: old, namespace: shop}}\n---\n{apiVersion: v1, kind: Secret, metadata: {name: token, namespace: shop}}")
 	require.Contains(t, r.plan(t, to).Diff, "= ConfigMap shop/old is not among the manifests: Deployment shop/api will run with it as it is now")
@@ -365,7 +367,8 @@ func TestConfigSkew(t *testing.T) {
 func TestImmutableFieldStopsAll(t *testing.T) {
 	r := newHistory(t).rig(t)
 	other := r.origin.Commit(t, "selector", map[string]string{"deploy/app.yaml": strings.ReplaceAll(goodApp, "{app: api}", "{app: old}")})
-	err := r.refuses(t, "Deployment shop/api", func(m *Revert) { m.Commit = other })
+	err := r.refusal(t, func(m *Revert) { m.Commit = other })
+	require.ErrorContains(t, err, "Deployment shop/api")
 	require.ErrorIs(t, err, cluster.ErrInvalid)
 	require.ErrorContains(t, err, "must be made anew, which is a person's decision")
 }

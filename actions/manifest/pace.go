@@ -152,7 +152,8 @@ func (s *set) unpause(it *item) error {
 	}
 	h, _ := it.record()
 	by := s.pausedBy(it)
-	if paused && len(by) > 0 && !(it.halted() && !h.Was.Paused) && !s.r.Resume {
+	ours := it.halted() && !h.Was.Paused
+	if paused && len(by) > 0 && !ours && !s.r.Resume {
 		return fmt.Errorf("%s is paused by %s: somebody has it in hand, and nothing would roll out; resume it (kubectl rollout resume), or set `resume: true`", it.ref, strings.Join(by, ", "))
 	}
 	setField(it.body, false, "spec", "paused")

@@ -153,13 +153,19 @@ func (r *rig) runs(t *testing.T, change func(*Revert)) actions.Result {
 	return did
 }
 
-func (r *rig) refuses(t *testing.T, why string, change func(*Revert)) error {
+func (r *rig) refuses(t *testing.T, why string, change func(*Revert)) {
+	t.Helper()
+	require.ErrorContains(t, r.refusal(t, change), why)
+}
+
+// refusal is the error with which nothing is planned and nothing is run.
+func (r *rig) refusal(t *testing.T, change func(*Revert)) error {
 	t.Helper()
 	was := r.api.State()
-	_, err := r.revert(change).Plan(t.Context(), r.env())
-	require.ErrorContains(t, err, why)
-	_, err = r.revert(change).Run(t.Context(), r.env())
-	require.ErrorContains(t, err, why)
+	_, planned := r.revert(change).Plan(t.Context(), r.env())
+	require.Error(t, planned)
+	_, err := r.revert(change).Run(t.Context(), r.env())
+	require.EqualError(t, err, planned.Error())
 	require.Equal(t, was, r.api.State(), "nothing is written")
 	return err
 }
