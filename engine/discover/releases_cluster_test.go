@@ -195,7 +195,6 @@ func TestClusterAnAPIServerThatDiesHidesNothing(t *testing.T) {
 	h.await(t, "api", "v42 runs", runs("v42"))
 }
 
-
 // StatefulSets and DaemonSets name their revisions otherwise, and write down no end of a rollout.
 func TestClusterOtherWorkloadsAreSeen(t *testing.T) {
 	plane := controlplane.Shared(t)

@@ -90,7 +90,9 @@ func TestClusterAnnotationsNameTargets(t *testing.T) {
 		return problems == "" && s.last.Entries[0].Workload.Kind == "Service"
 	})
 	annotate("service/api", "astern.dev/target-")
-	s.await(t, "back", func(_ []string, problems string) bool { return problems == "" && s.last.Entries[0].Workload.Kind == "Deployment" })
+	s.await(t, "back", func(_ []string, problems string) bool {
+		return problems == "" && s.last.Entries[0].Workload.Kind == "Deployment"
+	})
 
 	h.mu.Lock()
 	h.open["api"] = "api-7"
