@@ -34,7 +34,55 @@ func (r *Repository) root() string {
 // Fetch brings the mirror to what the server has: all branches and tags. What a killed process left behind does no harm,
 // and a mirror that is damaged is made anew.
 func (r *Repository) Fetch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	if !r.mirrored() {
+		return r.fetchFirst(ctx)
+	}
+	return r.fetch(ctx, r.timeout)
+}
+
+func (r *Repository) mirrored() bool {
+	_, err := os.Stat(filepath.Join(r.mirror(), "HEAD"))
+	return err == nil
+}
+
+// firstFetch is under way; err is set when done is closed.
+type firstFetch struct {
+	done chan struct{}
+	err  error
+}
+
+// fetchFirst fetches the whole history. That may take longer than whoever asked can wait: it goes on, and the next to ask
+// finds it further.
+func (r *Repository) fetchFirst(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("fetch %s: %w", r.url, err)
+	}
+	r.mu.Lock()
+	first := r.first
+	if first == nil {
+		first = &firstFetch{done: make(chan struct{})}
+		r.first = first
+		go func() {
+			first.err = r.fetch(context.WithoutCancel(ctx), firstFactor*r.timeout)
+			r.mu.Lock()
+			r.first = nil
+			r.mu.Unlock()
+			close(first.done)
+		}()
+	}
+	r.mu.Unlock()
+	select {
+	case <-first.done:
+		return first.err
+	case <-ctx.Done():
+		return fmt.Errorf("%s is still being fetched for the first time: %w", r.url, ctx.Err())
+	}
+}
+
+const firstFactor = 10
+
+func (r *Repository) fetch(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return r.alone(ctx, func() error {
 		err := r.refresh(ctx)
@@ -50,16 +98,48 @@ func (r *Repository) Fetch(ctx context.Context) error {
 
 var damaged = regexp.MustCompile(`(?i)corrupt|bad object|unable to read tree|not a git repository|invalid sha1 pointer|missing (blob|tree|commit)|did not send all necessary objects|bad signature|index-pack died`)
 
+// refresh makes a mirror aside and moves it into place when it is whole, or brings the one that is there up to date. Locks
+// inside it are of processes that are gone: whoever is here is alone.
 func (r *Repository) refresh(ctx context.Context) error {
-	if err := r.initialise(ctx); err != nil {
+	if !r.mirrored() {
+		return r.create(ctx)
+	}
+	if err := r.unlock(); err != nil {
 		return err
 	}
-	_, err := r.must(ctx, call{far: true, args: []string{"fetch", "--quiet", "--force", "--prune", "--no-tags", "--no-recurse-submodules",
+	if err := r.download(ctx, r.mirror()); err != nil {
+		return err
+	}
+	return r.tidy(ctx)
+}
+
+func (r *Repository) create(ctx context.Context) error {
+	if err := r.version(ctx); err != nil {
+		return err
+	}
+	aside := r.mirror() + ".new"
+	if err := errors.Join(os.RemoveAll(aside), os.RemoveAll(r.mirror())); err != nil {
+		return fmt.Errorf("make a mirror: %w", err)
+	}
+	if _, err := r.must(ctx, call{args: []string{"init", "--quiet", "--bare", "--template=", aside}, env: []string{"GIT_DIR=" + aside}}); err != nil {
+		return fmt.Errorf("make a mirror: %w", err)
+	}
+	if err := r.download(ctx, aside); err != nil {
+		return err
+	}
+	if err := os.Rename(aside, r.mirror()); err != nil {
+		return fmt.Errorf("make a mirror: %w", err)
+	}
+	return nil
+}
+
+func (r *Repository) download(ctx context.Context, into string) error {
+	_, err := r.must(ctx, call{far: true, env: []string{"GIT_DIR=" + into}, args: []string{"fetch", "--quiet", "--force", "--prune", "--no-tags", "--no-recurse-submodules",
 		"--no-write-fetch-head", "--no-auto-maintenance", r.url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"}})
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", r.url, judged(err))
 	}
-	return r.tidy(ctx)
+	return nil
 }
 
 // tidy packs a mirror that has grown. One that could not be tidied is as good.
@@ -72,28 +152,6 @@ func (r *Repository) tidy(ctx context.Context) error {
 	_, err := r.must(ctx, call{args: []string{"-c", "gc.auto=6700", "-c", "gc.autoPackLimit=40", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"}})
 	if ctx.Err() != nil {
 		return err
-	}
-	return nil
-}
-
-// initialise makes an empty mirror aside and moves it into place, so that one that is there is whole. Locks inside it are
-// of processes that are gone: whoever is here is alone.
-func (r *Repository) initialise(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(r.mirror(), "HEAD")); err == nil {
-		return r.unlock()
-	}
-	if err := r.version(ctx); err != nil {
-		return err
-	}
-	aside := r.mirror() + ".new"
-	if err := errors.Join(os.RemoveAll(aside), os.RemoveAll(r.mirror())); err != nil {
-		return fmt.Errorf("make a mirror: %w", err)
-	}
-	if _, err := r.must(ctx, call{args: []string{"init", "--quiet", "--bare", "--template=", aside}, env: []string{"GIT_DIR=" + aside}}); err != nil {
-		return fmt.Errorf("make a mirror: %w", err)
-	}
-	if err := os.Rename(aside, r.mirror()); err != nil {
-		return fmt.Errorf("make a mirror: %w", err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -48,7 +49,8 @@ type Connection struct {
 	// Cache is the directory for the mirror; one below the machine's directory for temporary files without a word. It may
 	// be lost at any time: it is fetched again.
 	Cache string `yaml:"cache,omitempty"`
-	// Timeout bounds one exchange with the server; 2m without a word. The first one fetches the whole history.
+	// Timeout bounds one exchange with the server; 2m without a word. The first one, which fetches the whole history, may take
+	// ten times as long.
 	Timeout actions.Duration `yaml:"timeout,omitempty"`
 	// AllowLocal takes an absolute path as url.
 	AllowLocal bool `yaml:"allow_local,omitempty"`
@@ -215,6 +217,9 @@ type Repository struct {
 	dial               actions.Dial
 	pulls              *Pulls
 	turn               chan struct{} // holds one while the mirror is being written
+
+	mu    sync.Mutex
+	first *firstFetch // while there is no mirror yet
 }
 
 // Of gives the repository that the target chose.

@@ -351,6 +351,30 @@ func TestTheWaitForTheMirrorEnds(t *testing.T) {
 	require.ErrorIs(t, <-done, context.Canceled)
 }
 
+// Whoever cannot wait for the whole history finds it there later.
+func TestTheFirstFetchGoesOn(t *testing.T) {
+	o := repositorytest.New(t)
+	head := o.Commit(t, "one", map[string]string{"a": "1"})
+	server := o.HTTPS(t)
+	resume := server.Pause()
+	r := repositorytest.Open(t, server.Connection(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2)
+	go func() { done <- r.Fetch(ctx) }()
+	server.Paused(t)
+	cancel()
+	err := <-done
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "still being fetched for the first time")
+	go func() { done <- r.Fetch(t.Context()) }()
+	resume()
+	require.NoError(t, <-done)
+	require.Equal(t, 1, server.Asked("info/refs"), "the second asked for nothing of its own")
+	found, err := r.Head(t.Context(), "")
+	require.NoError(t, err)
+	require.Equal(t, head, found)
+}
+
 func TestACacheThatIsSomebodyElses(t *testing.T) {
 	o := repositorytest.New(t)
 	o.Commit(t, "one", map[string]string{"a": "1"})

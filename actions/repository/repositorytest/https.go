@@ -35,6 +35,42 @@ type HTTPS struct {
 	stalled bool
 	lose    bool
 	gone    chan struct{}
+	pause   chan struct{} // not nil: requests wait until it is closed
+	paused  chan struct{} // told when one waits
+	asked   []string
+}
+
+// Pause makes requests wait; what it gives ends that.
+func (s *HTTPS) Pause() (resume func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pause := make(chan struct{})
+	s.pause, s.paused = pause, make(chan struct{}, 100)
+	return sync.OnceFunc(func() { s.mu.Lock(); defer s.mu.Unlock(); s.pause = nil; close(pause) })
+}
+
+// Paused waits until a request waits.
+func (s *HTTPS) Paused(t testing.TB) {
+	s.mu.Lock()
+	paused := s.paused
+	s.mu.Unlock()
+	select {
+	case <-paused:
+	case <-t.Context().Done():
+	}
+}
+
+// Asked counts the requests whose path ends so.
+func (s *HTTPS) Asked(end string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, path := range s.asked {
+		if strings.HasSuffix(path, end) {
+			n++
+		}
+	}
+	return n
 }
 
 // HTTPS begins to serve.
@@ -79,8 +115,13 @@ func (s *HTTPS) LoseAnswers() { s.mu.Lock(); defer s.mu.Unlock(); s.lose = true 
 
 func (s *HTTPS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	status, stalled, lose := s.status, s.stalled, s.lose
+	status, stalled, lose, pause := s.status, s.stalled, s.lose, s.pause
+	s.asked = append(s.asked, r.URL.Path)
 	s.mu.Unlock()
+	if pause != nil {
+		s.paused <- struct{}{}
+		<-pause
+	}
 	user, password, _ := r.BasicAuth()
 	switch {
 	case stalled:
