@@ -143,9 +143,11 @@ func (a *argocd) reconcile(ctx context.Context, app application) error {
 		return errors.Join(err, a.c.mergeStatus(ctx, applications, &app.object, map[string]any{"conditions": []any{condition}}))
 	}
 	if !found.same(app) || app.due() {
-		if err := a.c.merge(ctx, applications, &app.object, map[string]any{
-			"metadata": map[string]any{"annotations": map[string]any{refresh: nil}}, "status": found.status(app),
-		}); err != nil {
+		body := map[string]any{"status": found.status(app)}
+		if app.asked() {
+			body["metadata"] = map[string]any{"annotations": map[string]any{refresh: nil}}
+		}
+		if err := a.c.merge(ctx, applications, &app.object, body); err != nil {
 			return err
 		}
 	}
@@ -157,9 +159,13 @@ const refresh = "argocd.argoproj.io/refresh"
 
 // due says that a look is to be told of although nothing changed: somebody asked for it, or an operation ended since the last.
 func (app application) due() bool {
-	_, asked := app.object.GetAnnotations()[refresh]
 	looked, _, _ := unstructured.NestedString(app.object.Object, "status", "reconciledAt")
-	return asked || app.Status.OperationState != nil && looked < app.Status.OperationState.FinishedAt
+	return app.asked() || app.Status.OperationState != nil && looked < app.Status.OperationState.FinishedAt
+}
+
+func (app application) asked() bool {
+	_, there := app.object.GetAnnotations()[refresh]
+	return there
 }
 
 // healAfter is how long the stand-in waits before it heals again; the real one waits five seconds at first.
