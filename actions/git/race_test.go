@@ -119,6 +119,22 @@ func personPushes(t *testing.T, o *repositorytest.Origin, on func() bool) []stri
 	return pushed
 }
 
+// Two workers with one key: one pushes, the other finds it done.
+func TestTwoWithOneKey(t *testing.T) {
+	const rounds = 8
+	o, bad := many(t, rounds)
+	mirrors := []*repository.Repository{repositorytest.Open(t, o.Local(t)), repositorytest.Open(t, o.Local(t))}
+	for k := range rounds {
+		var both sync.WaitGroup
+		for _, repo := range mirrors {
+			both.Go(func() { revertUntilDone(t, repo, k, bad[k]) })
+		}
+		both.Wait()
+		require.False(t, t.Failed())
+	}
+	require.Len(t, strings.Fields(o.Server(t, "rev-list", "main")), 1+2*rounds)
+}
+
 // The push lands and its answer is lost.
 func TestALostAnswerIsLookedUp(t *testing.T) {
 	s := newScene(t)

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxLines  = 300
+	maxLines  = 200
 	maxColumn = 200
 )
 

@@ -31,10 +31,10 @@ func New(t testing.TB) *Origin {
 func NewIn(t testing.TB, dir string) *Origin {
 	t.Helper()
 	o := &Origin{filepath.Join(dir, "team", "config.git"), filepath.Join(dir, "work")}
-	run(t, dir, "init", "-q", "--bare", o.Bare)
+	run(t, dir, "init", "-q", "--bare", "--template=", o.Bare)
 	run(t, o.Bare, "config", "http.receivepack", "true")
 	run(t, o.Bare, "config", "gc.auto", "0")
-	run(t, dir, "clone", "-q", o.Bare, o.Work)
+	run(t, dir, "clone", "-q", "--template=", o.Bare, o.Work)
 	o.Git(t, "checkout", "-q", "-B", "main")
 	return o
 }
@@ -134,6 +134,7 @@ func (o *Origin) Refs(t testing.TB) string {
 // Hook makes the server run a script at each push.
 func (o *Origin) Hook(t testing.TB, name, script string) {
 	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Join(o.Bare, "hooks"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(o.Bare, "hooks", name), []byte("#!/bin/sh\n"+script), 0o755))
 }
 
