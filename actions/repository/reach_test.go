@@ -177,6 +177,33 @@ func TestPushesThatAreRefused(t *testing.T) {
 	require.Equal(t, state, o.Refs(t))
 }
 
+// What was refused at the door left no doubt; what broke off later did.
+func TestPushesThatBreakOff(t *testing.T) {
+	o := newOrigin(t)
+	server := o.HTTPS(t)
+	r := repositorytest.Open(t, server.Connection(t))
+	require.NoError(t, r.Fetch(t.Context()))
+	head, err := r.Head(t.Context(), "")
+	require.NoError(t, err)
+	tree, err := r.Tree(t.Context(), head)
+	require.NoError(t, err)
+	commit, err := r.CommitTree(t.Context(), repository.CommitRequest{Tree: tree, Parent: head, Message: "x\n", When: time.Unix(0, 0)})
+	require.NoError(t, err)
+	for status, permanent := range map[int]bool{503: false, 403: true} {
+		server.SetStatus(status)
+		err := r.Push(t.Context(), commit, "main")
+		require.Error(t, err)
+		require.NotErrorIs(t, err, repository.ErrUnknown)
+		require.Equal(t, permanent, actions.IsPermanent(err), "%v", err)
+	}
+	server.SetStatus(0)
+	server.LoseAnswers()
+	err = r.Push(t.Context(), commit, "main")
+	require.ErrorIs(t, err, repository.ErrUnknown)
+	require.NotContains(t, err.Error(), repositorytest.Canary)
+	require.Equal(t, commit, o.Server(t, "rev-parse", "main"))
+}
+
 // A lock that another push holds at the server is a race, and no protection.
 func TestALockedBranchIsARace(t *testing.T) {
 	o := newOrigin(t)
