@@ -105,7 +105,11 @@ func (app application) own(o *unstructured.Unstructured) {
 
 func (a *argocd) compare(ctx context.Context, app application) (comparison, error) {
 	from := app.Spec.Source
-	mirror, revision, err := a.mirrors.recent(ctx, from.RepoURL, from.TargetRevision)
+	fetch := a.mirrors.recent
+	if app.asked() {
+		fetch = a.mirrors.fetch
+	}
+	mirror, revision, err := fetch(ctx, from.RepoURL, from.TargetRevision)
 	if err != nil {
 		return comparison{}, err
 	}
