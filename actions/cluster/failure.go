@@ -99,6 +99,8 @@ func (c *Cluster) failed(what call, err error) error {
 		return fmt.Errorf("%s: %w: it is no longer as it was read", what, ErrMoved)
 	case answer.Code == http.StatusUnprocessableEntity, answer.Code == http.StatusBadRequest, unknownField(answer):
 		return actions.Permanent(fmt.Errorf("%s: %w: %w", what, ErrInvalid, err))
+	case answer.Code == http.StatusForbidden && lacksRight(err) && c.starting():
+		return fmt.Errorf("%s: the API server is starting and knows no rights yet: %w", what, err)
 	case answer.Code == http.StatusForbidden:
 		return actions.Permanent(what.forbidden(err))
 	case answer.Code == http.StatusUnauthorized:
@@ -172,7 +174,7 @@ func beforeStorage(answer metav1.Status) bool {
 
 // forbidden names the right that is missing. Admission refuses with the same status, but says something else.
 func (c call) forbidden(err error) error {
-	if !strings.Contains(err.Error(), " cannot ") {
+	if !lacksRight(err) {
 		return fmt.Errorf("%s: refused by admission: %w", c, err)
 	}
 	where := " in namespace " + c.ref.Namespace
@@ -181,6 +183,9 @@ func (c call) forbidden(err error) error {
 	}
 	return fmt.Errorf("%s: the right to %s %s%s is missing; `astern rbac` prints what is needed: %w", c, c.verb, resourceName(c.kind.Group, c.kind.Resource, c.sub), where, err)
 }
+
+// lacksRight tells a missing right from what admission refuses.
+func lacksRight(err error) bool { return strings.Contains(err.Error(), " cannot ") }
 
 func resourceName(group, resource, sub string) string {
 	if sub != "" {

@@ -45,7 +45,10 @@ func TestWhatAnswersMean(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int32
-			s := server(t, func(w http.ResponseWriter, _ *http.Request) {
+			s := server(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/readyz" {
+					return
+				}
 				asked.Add(1)
 				w.Header().Set("Retry-After", "0")
 				refuse(w, c.code, c.reason, c.message, c.details)
@@ -68,6 +71,23 @@ func TestWhatAnswersMean(t *testing.T) {
 			require.False(t, actions.IsDoubtful(patchReplicas(t.Context(), s, true)), "a dry run leaves nothing behind")
 		})
 	}
+}
+
+// An API server that has just begun refuses everybody everything: that says nothing about rights.
+func TestAServerThatStartsKnowsNoRights(t *testing.T) {
+	var ready atomic.Bool
+	s := server(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/readyz" && ready.Load() {
+			return
+		}
+		refuse(w, 403, "Forbidden", `deployments.apps "api" is forbidden: User "u" cannot patch resource "deployments"`, "")
+	})
+	err := patchReplicas(t.Context(), s, false)
+	require.ErrorContains(t, err, "the API server is starting and knows no rights yet")
+	require.False(t, actions.IsPermanent(err))
+	require.False(t, actions.IsDoubtful(err))
+	ready.Store(true)
+	require.True(t, actions.IsPermanent(patchReplicas(t.Context(), s, false)))
 }
 
 func TestFieldManagersInConflictAreNamed(t *testing.T) {
