@@ -21,12 +21,17 @@ import (
 // in it and lives as long as the control plane; when this process ends the kernel takes all of it away.
 type network struct {
 	thread int
+	home   *os.File // the namespace of this process
 	calls  chan func()
 }
 
 // newNetwork makes a namespace whose other end, with the given address, is on the host.
-func newNetwork(ip string, host, inside string, pods string) (*network, error) {
-	n := &network{calls: make(chan func())}
+func newNetwork(ip, host, inside, pods string) (*network, error) {
+	home, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	n := &network{home: home, calls: make(chan func())}
 	entered := make(chan error)
 	go n.live(entered)
 	if err := <-entered; err != nil {
@@ -39,7 +44,7 @@ func newNetwork(ip string, host, inside string, pods string) (*network, error) {
 		}
 		return nil
 	}
-	err := errors.Join(
+	err = errors.Join(
 		run("link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", strconv.Itoa(n.thread)),
 		run("address", "add", host+"/30", "dev", near), run("link", "set", near, "up"))
 	if err == nil {
@@ -55,18 +60,27 @@ func newNetwork(ip string, host, inside string, pods string) (*network, error) {
 	return n, err
 }
 
-// live enters a new namespace with a thread that serves calls. The thread ends with it: no other may get one that is elsewhere.
+// live enters a new namespace with a thread that serves calls.
 func (n *network) live(entered chan<- error) {
 	runtime.LockOSThread()
 	n.thread = unix.Gettid()
 	err := syscall.Unshare(syscall.CLONE_NEWNET)
 	entered <- err
-	if err != nil {
-		return
+	if err == nil {
+		for call := range n.calls {
+			call()
+		}
+		n.leave()
 	}
-	for call := range n.calls {
-		call()
+}
+
+// leave takes the thread back to where all others are. It must not end: the programs that it has started, long before it
+// came here, would be killed with it.
+func (n *network) leave() {
+	if err := unix.Setns(int(n.home.Fd()), unix.CLONE_NEWNET); err != nil {
+		select {}
 	}
+	runtime.UnlockOSThread()
 }
 
 // do runs something on the thread that is in the namespace: sockets it makes and programs it starts are there too.
@@ -92,6 +106,7 @@ func (n *network) join(something func()) error {
 		joined <- errors.Join(err, file.Close())
 		if err == nil {
 			something()
+			n.leave()
 		}
 	}()
 	return <-joined

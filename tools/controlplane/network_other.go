@@ -11,7 +11,7 @@ var errNoNamespaces = errors.New("traffic through Services needs Linux: it is ma
 
 type network struct{}
 
-func newNetwork(string, string, string, string) (*network, error) { return nil, errNoNamespaces }
+func newNetwork(_, _, _, _ string) (*network, error) { return nil, errNoNamespaces }
 
 func (n *network) do(func())                           {}
 func (n *network) join(func()) error                   { return errNoNamespaces }
