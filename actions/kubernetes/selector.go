@@ -46,7 +46,7 @@ type ServiceSelector struct {
 	// Selector is the whole new selector: labels that the present one has and this has not are taken away.
 	Selector map[string]string `yaml:"selector"`
 	// Floor is how many pods of the new side must be ready. Without a word as many as the side now serving should have: the replicas
-	// of its workloads, or its ready pods where those are more.
+	// of its workloads, however many of their pods the bad version has left.
 	Floor int `yaml:"ready,omitempty"`
 	// Template is the digest of the pod template that all pods of the new side must run, as `vars.template` of an observed release
 	// has it. Without a word they must all run the same.

@@ -56,8 +56,8 @@ func (s side) templates() []string {
 	return slices.Compact(all)
 }
 
-// capacity is how many ready pods carry its load: a rollout that is stuck has more pods than that, a broken version fewer ready ones.
-func (s side) capacity() int { return max(len(s.ready()), s.replicas, 1) }
+// capacity is how many ready pods carry its load: while a version rolls out there are more, and of a broken one fewer are ready.
+func (s side) capacity() int { return max(s.replicas, 1) }
 
 // makers remembers who made pods, so that each is asked for once.
 type makers struct {
@@ -196,10 +196,11 @@ func (m makers) count(ctx context.Context, rs *unstructured.Unstructured) error 
 		return nil
 	}
 	owner, err := m.c.Get(ctx, cluster.Ref{Kind: deployment, Namespace: rs.GetNamespace(), Name: maker.Name})
-	if cluster.IsNotFound(err) {
+	switch {
+	case cluster.IsNotFound(err): // it was deleted, and left its pods behind
+		m.replicas[string(rs.GetUID())] = wanted(rs)
 		return nil
-	}
-	if err == nil {
+	case err == nil:
 		m.replicas[string(maker.UID)] = wanted(owner)
 	}
 	return err

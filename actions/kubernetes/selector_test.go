@@ -175,6 +175,7 @@ func TestASwitchIsRefused(t *testing.T) {
 }
 
 func TestASwitchTakesItsCapacityFromTheServingSide(t *testing.T) {
+	require.Equal(t, 3, side{pods: []sidePod{{ready: true}, {ready: true}, {ready: true}, {ready: true}}, replicas: 3}.capacity(), "while a version rolls out there are more")
 	s := colours(t)
 	s.Change(deployment, "shop", "api-green", func(o map[string]any) { // a fourth pod comes and does not get ready
 		_ = unstructured.SetNestedSlice(o, []any{map[string]any{"name": "app", "image": "registry.example/api:3-broken"}}, "spec", "template", "spec", "containers")
