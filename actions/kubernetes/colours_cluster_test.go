@@ -5,6 +5,7 @@ package kubernetes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -248,4 +249,30 @@ func (c coloured) makeJob(j *Job, env actions.Env, ends string) {
 	subLabels[controlplane.JobLabel] = ends
 	_, err := c.Client.Resource(schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}).Namespace(c.namespace).Create(context.Background(), job, metav1.CreateOptions{})
 	require.NoError(c.t, err)
+}
+
+// The API server dies right after it stored the write: nobody knows, then the world is asked, and the next attempt goes on.
+func TestClusterTheAPIServerDiesInASwitchAndInADrain(t *testing.T) {
+	c := realColours(t)
+	through := func() actions.Env {
+		return actiontest.Env(&actiontest.World{Connections: map[string]any{"kubernetes": connected(t, newDoor(t, c.ControlPlane).kubeconfig)}})
+	}
+	for _, step := range []func() actions.Action{
+		func() actions.Action { return switchOf(t, c.toBlue()) },
+		func() actions.Action { return c.drainGreen() },
+	} {
+		env := through()
+		_, err := step().Run(t.Context(), env)
+		require.True(t, actions.IsDoubtful(err), "%v", err)
+		require.NoError(t, c.StartAPIServer(t.Context()))
+		after := c.kubectl("get", "service/api", "deployment/api-green", "--output=jsonpath={range .items[*]}{.spec.selector}{.spec.replicas}{.metadata.annotations}{end}")
+		verified := step().(actions.Verifier).Verify(t.Context(), env)
+		require.True(t, verified == nil || errors.Is(verified, actions.ErrNotDone), "%v", verified)
+		_, err = step().Run(t.Context(), env)
+		require.NoError(t, err)
+		require.NoError(t, step().(actions.Verifier).Verify(t.Context(), env))
+		require.Equal(t, after, c.kubectl("get", "service/api", "deployment/api-green", "--output=jsonpath={range .items[*]}{.spec.selector}{.spec.replicas}{.metadata.annotations}{end}"))
+	}
+	require.Equal(t, "blue blue blue", c.serving())
+	require.Empty(t, c.kubectl("get", "pods", "--selector=track=green", "--output=name"))
 }
