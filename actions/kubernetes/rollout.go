@@ -160,8 +160,11 @@ func (r rollout) selector() (string, error) {
 		return "", fmt.Errorf("%s: its selector cannot be read: %w", r.ref, err)
 	}
 	selector, err := metav1.LabelSelectorAsSelector(&of)
-	if err != nil || selector.Empty() {
-		return "", actions.Permanent(fmt.Errorf("%s: its selector is empty or cannot be read (%v): its pods cannot be told from others", r.ref, err))
+	if err != nil {
+		return "", actions.Permanent(fmt.Errorf("%s: its selector cannot be read: %w", r.ref, err))
+	}
+	if selector.Empty() {
+		return "", actions.Permanent(fmt.Errorf("%s: its selector is empty: its pods cannot be told from others", r.ref))
 	}
 	return selector.String(), nil
 }

@@ -54,14 +54,18 @@ func (c onCluster) kubectl(args ...string) string {
 // deploy applies a version as a person does, and gives the digest of its template. A broken one crashes.
 func (c onCluster) deploy(version, spec string) string {
 	c.t.Helper()
+	c.apply(c.manifest(version, spec))
+	return c.read().digest()
+}
+
+func (c onCluster) manifest(version, spec string) string {
 	state := ""
 	if strings.Contains(version, "broken") {
 		state = ", " + controlplane.StateLabel + ": " + controlplane.CrashLoop
 	}
-	c.apply(fmt.Sprintf(`{apiVersion: apps/v1, kind: %s, metadata: {name: app, namespace: NS, annotations: {astern.dev/version: %q}}, spec: {%s selector: {matchLabels: {app: app}},
+	return fmt.Sprintf(`{apiVersion: apps/v1, kind: %s, metadata: {name: app, namespace: NS, annotations: {astern.dev/version: %q}}, spec: {%s selector: {matchLabels: {app: app}},
 		template: {metadata: {labels: {app: app%s}}, spec: {terminationGracePeriodSeconds: 1, containers: [{name: app, image: "registry.example/app:%[2]s",
-		envFrom: [{configMapRef: {name: "app-%[5]s"}}], env: [{name: PASSWORD, value: hunter2-%[2]s}]}]}}}}`, c.kind, version, spec, state, version[:1]))
-	return c.read().digest()
+		envFrom: [{configMapRef: {name: "app-%[5]s"}}], env: [{name: PASSWORD, value: hunter2-%[2]s}]}]}}}}`, c.kind, version, spec, state, version[:1])
 }
 
 func (c onCluster) ref() cluster.Ref {
@@ -144,7 +148,7 @@ func TestClusterDeployment(t *testing.T) {
 	require.NotContains(t, diff, "hunter2")
 	require.Contains(t, diff, "image: registry.example/app:2-broken@sha256:")
 	require.Contains(t, diff, "- "+c.ref().String()+" spec.paused: true")
-	require.Contains(t, diff, "is applied by kubectl (server-side apply)")
+	require.Contains(t, diff, "is applied by kubectl (server-side): its next apply conflicts with astern")
 	generation := int64(0)
 	for n := range 2 {
 		_, err = c.undo(one).Run(t.Context(), c.env)
@@ -165,6 +169,9 @@ func TestClusterDeployment(t *testing.T) {
 	require.LessOrEqual(t, r.obj.GetGeneration(), generation+1, "the second undo wrote nothing; the controller numbers the revision")
 	require.Contains(t, c.kubectl("rollout", "history", "deployment/app"), "back to revision 2, template "+one)
 	require.Len(t, strings.Fields(split()), 3, "the ReplicaSet that is kept is used again")
+
+	_, err = c.Kubectl(t.Context(), strings.ReplaceAll(c.manifest("2-broken", ""), "NS", c.namespace), "apply", "--server-side", "--field-manager=kubectl", "--filename=-")
+	require.ErrorContains(t, err, `conflicts with "astern" using apps/v1`, "what the plan warned of")
 
 	// The deadline of a broken version passes, and stands in the status of the undo for a while.
 	require.Equal(t, two, c.deploy("2-broken", "progressDeadlineSeconds: 1,"))

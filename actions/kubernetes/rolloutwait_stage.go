@@ -43,6 +43,20 @@ func (p rolloutPod) ended() bool {
 	return phase == "Failed" || phase == "Succeeded"
 }
 
+// stuck says why the pod does not start, in the words of its node.
+func (p rolloutPod) stuck() string { return shortLine(cluster.Stuck(&p.obj)) }
+
+const maxWords = 300
+
+// shortLine makes one short line of what a cluster says.
+func shortLine(said string) string {
+	line := strings.Join(strings.Fields(said), " ")
+	if len(line) > maxWords {
+		return strings.ToValidUTF8(line[:maxWords], "") + "…"
+	}
+	return line
+}
+
 func (s stage) count(of func(rolloutPod) bool) int {
 	n := 0
 	for _, p := range s.all {
@@ -81,7 +95,7 @@ func (s stage) line() string {
 		return line + "; " + why
 	}
 	for _, p := range s.all {
-		if why := cluster.Stuck(&p.obj); why != "" && !p.going {
+		if why := p.stuck(); why != "" && !p.going {
 			return line + "; pod " + p.name + ": " + why
 		}
 	}
@@ -102,7 +116,7 @@ func (s stage) refused() string {
 	if c["status"] != "True" {
 		return ""
 	}
-	return fmt.Sprintf("no pod can be made: %v", c["message"])
+	return shortLine(fmt.Sprintf("no pod can be made: %v", c["message"]))
 }
 
 // done is all of it: the controller has seen the spec and says that it is met, every pod has the template and is ready, and
@@ -150,7 +164,7 @@ func (s stage) condition(name string) map[string]any {
 func (s stage) ours(at time.Time) bool {
 	var written time.Time
 	for _, m := range s.obj.GetManagedFields() {
-		if m.Subresource == "" && m.Time != nil && m.FieldsV1 != nil && strings.Contains(string(m.FieldsV1.Raw), `"f:template"`) && m.Time.After(written) {
+		if m.Subresource == "" && m.Time != nil && m.FieldsV1 != nil && strings.Contains(m.FieldsV1.GetRawString(), `"f:template"`) && m.Time.After(written) {
 			written = m.Time.Time
 		}
 	}
@@ -177,7 +191,7 @@ func (p *patience) unread(ref cluster.Ref, err error, now time.Time) error {
 // crashes is up in between: only one that became ready has its grace anew.
 func (p *patience) over(s stage, now time.Time) error {
 	for _, one := range s.all {
-		why := cluster.Stuck(&one.obj)
+		why := one.stuck()
 		if strings.HasPrefix(why, "Unschedulable") { // a node may come
 			why = ""
 		}

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -191,6 +192,12 @@ func TestRolloutWaitGrace(t *testing.T) {
 	require.Error(t, p.over(pod(false, "CrashLoopBackOff"), at(31)))
 	require.NoError(t, p.over(pod(true, ""), at(40)))
 	require.NoError(t, p.over(pod(false, "CrashLoopBackOff"), at(50)), "it was ready")
+}
+
+// What a node says of a pod is one short line.
+func TestShortLine(t *testing.T) {
+	require.Equal(t, "a b c", shortLine("a\n b\r\n\tc"))
+	require.LessOrEqual(t, len(shortLine(strings.Repeat("ü", 1000))), maxWords+len("…"))
 }
 
 func TestRolloutWaitRights(t *testing.T) {

@@ -1,10 +1,8 @@
 package kubernetes
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -49,9 +47,9 @@ func versionOps(r rollout, to revision) []cluster.Op {
 	var ops []cluster.Op
 	for _, key := range versionKeys {
 		was, is := to.annotations[key], r.obj.GetAnnotations()[key]
-		switch {
-		case was == is:
-		case was == "":
+		switch was {
+		case is:
+		case "":
 			ops = append(ops, cluster.Op{Op: "remove", Path: annotation(key)})
 		default:
 			ops = append(ops, cluster.Op{Op: "add", Path: annotation(key), Value: was})
@@ -83,26 +81,23 @@ func (u *Undo) rollsAt(r rollout, all []revision, to revision) error {
 	return nil
 }
 
-// appliers are warnings: who applies the object writes the version to leave again, and an undo of the template alone leaves
-// their record of it as it is.
+// appliers are warnings: an undo of the template alone leaves what those who apply the object remember of it as it is.
 func appliers(r rollout) []string {
-	var all []string
+	var lines []string
+	say := func(who, so string) {
+		lines = append(lines, fmt.Sprintf("= %s is applied by %s: %s. Where its manifest is in Git, prefer manifest/revert", r.ref, who, so))
+	}
 	for _, m := range r.obj.GetManagedFields() {
 		if m.Operation == "Apply" && m.Subresource == "" && m.Manager != "astern" {
-			all = append(all, m.Manager+" (server-side apply)")
+			say(m.Manager+" (server-side)", "its next apply conflicts with astern over what goes back here, until it takes that over (kubectl apply --server-side --force-conflicts)")
 		}
 	}
 	annotations := r.obj.GetAnnotations()
 	if annotations["kubectl.kubernetes.io/last-applied-configuration"] != "" {
-		all = append(all, "kubectl apply")
+		say("kubectl apply", "its next apply counts from the manifest of the version to leave")
 	}
 	if release := annotations["meta.helm.sh/release-name"]; release != "" {
-		all = append(all, "Helm (release "+release+")")
-	}
-	slices.Sort(all)
-	var lines []string
-	for _, who := range slices.Compact(all) {
-		lines = append(lines, fmt.Sprintf("= %s is applied by %s: what it applies next counts from the manifest of the version to leave. Where that manifest is in Git, prefer manifest/revert", r.ref, strings.TrimSpace(cmp.Or(who, "somebody"))))
+		say("Helm (release "+release+")", "its record still names the version to leave, and its next upgrade counts from that")
 	}
 	return lines
 }
