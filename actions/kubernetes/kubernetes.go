@@ -13,5 +13,6 @@ func Family() actions.Family {
 		{New: func() actions.Action { return &Halt{} }, Example: haltExample},
 		{New: func() actions.Action { return &Undo{} }, Example: undoExample},
 		{New: func() actions.Action { return &RolloutWait{} }, Example: rolloutWaitExample},
+		{New: func() actions.Action { return &Quarantine{} }, Example: quarantineExample},
 	}}
 }
