@@ -149,8 +149,12 @@ func (r *Revert) explain(ctx context.Context, repo *repository.Repository, u *un
 			since = append(since, fmt.Sprintf("%s %q", repository.Short(c.Hash), c.Subject))
 		}
 	}
-	return actions.Permanent(fmt.Errorf("commit %s cannot be reverted on %s: %w; changed since by %s; revert those first, or use restore with the good commit",
-		repository.Short(u.base.Hash), u.branch, conflict, joined(since, 5)))
+	why := ""
+	if len(since) > 0 {
+		why = "; changed since by " + joined(since, 5)
+	}
+	return actions.Permanent(fmt.Errorf("commit %s cannot be reverted on %s: %w%s; revert what came later first, or use restore with the good commit",
+		repository.Short(u.base.Hash), u.branch, conflict, why))
 }
 
 func (u *undo) paths() []string {

@@ -89,8 +89,6 @@ func (r *Revert) await(ctx context.Context, repo *repository.Repository, env act
 	address := pull.URL
 	for {
 		switch {
-		case pull == nil:
-			return r.unmerged(address), actions.Permanent(fmt.Errorf("pull request %s is gone", address))
 		case pull.State == "merged":
 			return r.merged(ctx, repo, env, address)
 		case pull.State == "closed":
@@ -112,8 +110,8 @@ func (r *Revert) await(ctx context.Context, repo *repository.Repository, env act
 
 func (r *Revert) again(ctx context.Context, repo *repository.Repository, env actions.Env, pull *repository.Pull) (*repository.Pull, error) {
 	now, err := repo.Pulls().Find(ctx, branchOf(env.Key), r.branch(repo))
-	if err != nil && !actions.IsPermanent(err) {
-		return pull, ctx.Err() // the API may be away for a while
+	if now == nil && !actions.IsPermanent(err) {
+		return pull, ctx.Err() // the API may be away, or behind, for a while
 	}
 	return now, err
 }

@@ -104,6 +104,37 @@ func TestOnePullRequestHoweverOftenItIsAsked(t *testing.T) {
 	}
 }
 
+// The API is away while the pull request waits; a refusal ends the waiting.
+func TestTheAPIIsAwayForAWhile(t *testing.T) {
+	s, api := guarded(t, "github")
+	e := s.pullEnv(t, api)
+	waits := 0
+	e.Progress = func(string) {
+		switch waits++; waits {
+		case 1:
+			api.SetStatus(501)
+		case 2:
+			t.Error("it is asked again after a refusal")
+		}
+	}
+	_, err := run(t, quick(t, `{commit: `+s.bad+`}`), e)
+	require.ErrorContains(t, err, "the API answered 501")
+	require.True(t, actions.IsPermanent(err))
+	waits = 0
+	api.SetStatus(0)
+	e.Progress = func(string) {
+		switch waits++; waits {
+		case 1:
+			api.SetStatus(503)
+		case 2:
+			api.SetStatus(0)
+			api.Merge(false)
+		}
+	}
+	_, err = run(t, quick(t, `{commit: `+s.bad+`}`), e)
+	require.NoError(t, err)
+}
+
 func TestAPullRequestThatNobodyMerges(t *testing.T) {
 	s, api := guarded(t, "github")
 	did, err := run(t, quick(t, `{commit: `+s.bad+`, wait: 20ms}`), s.pullEnv(t, api))
