@@ -88,10 +88,10 @@ func (r *Revert) await(ctx context.Context, repo *repository.Repository, env act
 	}
 	address := pull.URL
 	for {
-		switch {
-		case pull.State == "merged":
+		switch pull.State {
+		case "merged":
 			return r.merged(ctx, repo, env, address)
-		case pull.State == "closed":
+		case "closed":
 			return r.unmerged(address), actions.Permanent(fmt.Errorf("pull request %s was closed without being merged: a person decided against it", address))
 		}
 		tell(env, "waiting for "+address+" to be merged")
