@@ -15,7 +15,7 @@ func TestRegistry(t *testing.T) {
 	r, err := Registry()
 	require.NoError(t, err)
 	require.Equal(t, []string{"argocd/pause", "argocd/resume", "argocd/sync", "exec", "flux/reconcile", "flux/resume", "flux/suspend", "git/revert",
-		"haproxy/drain", "haproxy/weights", "http", "http/smoke", "kubernetes/drain", "kubernetes/job", "kubernetes/rollout-halt", "kubernetes/rollout-undo",
+		"haproxy/drain", "haproxy/weights", "http", "http/smoke", "kubernetes/drain", "kubernetes/job", "kubernetes/quarantine", "kubernetes/rollout-halt", "kubernetes/rollout-undo",
 		"kubernetes/rollout-wait", "kubernetes/service-selector", "manifest/revert", "prometheus/wait", "wait"}, r.ActionNames())
 	require.Equal(t, []string{"pagerduty", "slack", "webhook"}, r.ChannelNames())
 	require.Equal(t, []string{"alertmanager", "git", "haproxy", "http", "kubernetes", "pagerduty", "prometheus", "slack", "webhook"}, r.Kinds())
