@@ -198,9 +198,14 @@ func (d *Drain) leaves(service unstructured.Unstructured, v *drainView, rest []r
 	return nil
 }
 
-// left refuses while the Service leads to the pods, and while it leads to no others.
+// left refuses while the Service leads to the pods, and while it leads to no others. It is asked last before each write: no
+// version of the object that is scaled fences what another object says.
 func (d *Drain) left(ctx context.Context, c *cluster.Cluster, v drainView) error {
-	of := selectorOf(v.service)
+	service, err := c.Get(ctx, d.serviceRef())
+	if err != nil {
+		return err
+	}
+	of := selectorOf(service)
 	if len(of) > 0 && v.picks(labels.SelectorFromSet(of)) {
 		return fmt.Errorf("drain %s: %s still chooses its pods (%s): switch the traffic first, with kubernetes/service-selector", d.ref(), d.serviceRef(), selectorText(of))
 	}

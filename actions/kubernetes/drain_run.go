@@ -50,10 +50,10 @@ func (d *Drain) asked(ctx context.Context, env actions.Env, c *cluster.Cluster) 
 	if d.planned != v.found() {
 		return v, actions.Permanent(fmt.Errorf("drain %s: it was replaced, or another version was put into it, since the plan was made: nothing was written", d.ref()))
 	}
-	if err := d.left(ctx, c, v); err != nil {
+	if err := v.mayWrite(ctx, env, c, d.Under); err != nil {
 		return v, err
 	}
-	return v, v.mayWrite(ctx, env, c, d.Under)
+	return v, d.left(ctx, c, v)
 }
 
 func (d *Drain) pauses(ctx context.Context, env actions.Env, c *cluster.Cluster) (v drainView, err error) {
