@@ -19,7 +19,9 @@ func TestExamplesAndDocumentationAreChecked(t *testing.T) {
 	binary := build(t)
 	honeylink := filepath.Join(root(t), "examples", "honeylink")
 
-	t.Run("examples/honeylink", func(t *testing.T) { check(t, binary, honeylink) })
+	for _, dir := range examples(t) {
+		t.Run("examples/"+filepath.Base(dir), func(t *testing.T) { check(t, binary, dir) })
+	}
 	t.Run("examples/demo", func(t *testing.T) {
 		check(t, binary, demo(t, config.Addresses{HAProxySocket: "/run/haproxy/admin.sock"}))
 	})
@@ -36,6 +38,18 @@ func TestExamplesAndDocumentationAreChecked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// examples are the folders that hold a whole configuration.
+func examples(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root(t), "examples", "*", "astern.yaml"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(files), 5)
+	for n, file := range files {
+		files[n] = filepath.Dir(file)
+	}
+	return files
 }
 
 // A block of rule tests is run: one that expects too much fails.

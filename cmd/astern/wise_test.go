@@ -17,8 +17,8 @@ func TestTheExamplesAreWise(t *testing.T) {
 	dir := demo(t, a)
 	_, err := config.Write(dir, a, "alertmanager.yml", "prometheus-rules.yaml")
 	require.NoError(t, err)
-	for name, dir := range map[string]string{"honeylink": filepath.Join(root(t), "examples", "honeylink"), "demo": dir} {
-		t.Run(name, func(t *testing.T) {
+	for _, dir := range append(examples(t), dir) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), binary, "check", "--strict", dir)
 			cmd.Dir = t.TempDir()
 			printed, err := cmd.CombinedOutput()
