@@ -22,8 +22,8 @@ const haltExample = `- name: halt
 
 // Halt stops a rollout where it is: no further pod is replaced. A Deployment is paused. A StatefulSet gets a partition above
 // all its ordinals, so that a pod that dies comes back at the version before. A DaemonSet gets the strategy OnDelete; a
-// node whose pod is missing at that moment still gets one of the new version. Pods that were replaced already stay and go on serving: to halt stops
-// the spreading, kubernetes/rollout-undo brings the version before back.
+// node whose pod is missing at that moment still gets one of the new version. Pods that were replaced already stay and go on
+// serving: to halt stops the spreading, kubernetes/rollout-undo brings the version before back.
 //
 // What was before is kept in the annotation astern.dev/halted of the object, and kubernetes/rollout-undo puts it back. Where
 // no pod is left to be replaced, or somebody halted it before, nothing is written.
@@ -45,9 +45,10 @@ type Halt struct {
 type HaltOutputs struct {
 	// Paused says whether the Deployment was paused before the step.
 	Paused bool `json:"paused"`
-	// Strategy is the type of the update strategy that a StatefulSet or DaemonSet had, Partition the partition of a StatefulSet.
-	Strategy  string `json:"strategy,omitempty"`
-	Partition int64  `json:"partition,omitempty"`
+	// Strategy is the type of the update strategy that a StatefulSet or DaemonSet had.
+	Strategy string `json:"strategy,omitempty"`
+	// Partition is the partition that a StatefulSet had.
+	Partition int64 `json:"partition,omitempty"`
 	// Halted says whether this step halted it: false where nothing rolled, or where it was halted before.
 	Halted bool `json:"halted"`
 }
@@ -176,75 +177,4 @@ func written(record haltRecord) string {
 		panic(err)
 	}
 	return string(raw)
-}
-
-// Run writes, and waits until the controller has acted on it: from then on no pod is replaced.
-func (h *Halt) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
-	c, err := h.cluster(env)
-	if err != nil {
-		return actions.Result{}, err
-	}
-	var did actions.Result
-	var after rollout
-	err = cluster.Again(ctx, func(ctx context.Context) (err error) {
-		did, after, err = h.write(ctx, env, c)
-		return err
-	})
-	if err != nil {
-		return actions.Result{}, err
-	}
-	_, err = untilSeen(ctx, c, after)
-	return did, err
-}
-
-func (h *Halt) write(ctx context.Context, env actions.Env, c *cluster.Cluster) (actions.Result, rollout, error) {
-	r, err := readRollout(ctx, c, h.ref())
-	if err != nil {
-		return actions.Result{}, r, err
-	}
-	ops, usual := h.ops(env, r), r.usual()
-	did := actions.Result{Summary: "halt " + r.ref.String() + ": " + why(r), Outputs: HaltOutputs{usual.Paused, usual.strategy(), usual.partition(), false}}
-	if ops == nil {
-		return did, r, nil
-	}
-	if h.planned == "" {
-		h.planned = found(r) // a second reading in this run finds the same, or nothing is written
-	}
-	if h.planned != found(r) {
-		return actions.Result{}, r, actions.Permanent(fmt.Errorf("halt %s: another template was set since the plan was made: nothing was written", r.ref))
-	}
-	if err := r.mayWrite(ctx, env, c, h.Under); err != nil {
-		return actions.Result{}, r, err
-	}
-	if r, err = r.still(ctx, c); err != nil {
-		return actions.Result{}, r, err
-	}
-	if ops = h.ops(env, r); ops == nil {
-		return did, r, nil
-	}
-	after, err := c.JSONPatch(ctx, r.ref, append(cluster.Fence(r.obj), ops...), cluster.PatchOptions{})
-	if err != nil {
-		return actions.Result{}, r, err
-	}
-	did.Summary = fmt.Sprintf("halted %s: %d of %d pods have the new template", r.ref, r.updated(), r.replicas())
-	did.Outputs = HaltOutputs{usual.Paused, usual.strategy(), usual.partition(), true}
-	return did, rollout{r.ref, after}, nil
-}
-
-// Verify is nil when the controller knows that no pod is to be replaced, or when none is left to be.
-func (h *Halt) Verify(ctx context.Context, env actions.Env) error {
-	c, err := h.cluster(env)
-	if err != nil {
-		return err
-	}
-	r, err := readRollout(ctx, c, h.ref())
-	switch {
-	case err != nil:
-		return err
-	case !r.rolls(), r.seen() && r.halts(r.pace()):
-		return nil
-	case r.halts(r.pace()):
-		return actions.NotDone("%s is halted, but its controller has not acted on it yet", r.ref)
-	}
-	return actions.NotDone("%s rolls on: %s", r.ref, why(r))
 }

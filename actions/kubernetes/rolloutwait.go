@@ -53,9 +53,10 @@ type RolloutWait struct {
 
 // RolloutWaitOutputs is what later steps can read.
 type RolloutWaitOutputs struct {
-	// Template is the digest of the pod template that is rolled out, Pods how many have it.
+	// Template is the digest of the pod template that is rolled out.
 	Template string `json:"template"`
-	Pods     int    `json:"pods"`
+	// Pods is how many pods have it.
+	Pods int `json:"pods"`
 }
 
 // Name is kubernetes/rollout-wait.
