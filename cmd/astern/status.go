@@ -46,6 +46,11 @@ func (a *app) status(w io.Writer, s engine.Status) {
 	if s.ReloadError != "" {
 		g.row("Reload", a.paint(bad, "✗ failed, the last good one stays in force: "+visible(s.ReloadError)))
 	}
+	for _, cluster := range slices.Sorted(maps.Keys(s.Discovery)) {
+		for _, problem := range s.Discovery[cluster] {
+			g.row("Left out", a.paint(care, "! "+visible(cluster)+": "+visible(problem)))
+		}
+	}
 	g.print(w, "")
 	a.heard(w, s)
 }
