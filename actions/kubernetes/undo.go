@@ -27,7 +27,8 @@ const undoExample = `- name: undo
 //
 // Template, pace of the rollout (as it was before kubernetes/rollout-halt) and the annotations that name the version change
 // in one write, or not at all when anything changed since the object was read. Replicas are left alone. Pods of a
-// StatefulSet that keep it from rolling are deleted, one at a time. It is refused when ConfigMaps, Secrets, volume claims or
+// StatefulSet that keep it from rolling are deleted, one at a time; also where manifest/revert brought the template back
+// before. It is refused when ConfigMaps, Secrets, volume claims or
 // the service account that the earlier template names are gone, when a person paused the Deployment, and when the update
 // strategy would replace no pod.
 //
