@@ -137,6 +137,46 @@ func TestStopsWhenTheWorldMoved(t *testing.T) {
 	require.Contains(t, fmt.Sprint(r.get(t, "Deployment", "api").Object), "33333")
 }
 
+// Whose fields they are is changed first; what the server then would do must be what was planned.
+func TestStopsWhenTheServerWouldDoSomethingElse(t *testing.T) {
+	r := newHistory(t).rig(t)
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
+		map[string]any{"data": map[string]any{"LEVEL": "trace"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
+	require.NoError(t, err)
+	adopted := false
+	r.api.Before(func(c clustertest.Call) *clustertest.Fault {
+		switch {
+		case c.Verb != "patch" || c.Resource != "configmaps":
+		case !c.DryRun:
+			adopted = true
+		case adopted:
+			r.api.Change("ConfigMap", "shop", "api", func(c map[string]any) {
+				setField(&unstructured.Unstructured{Object: c}, "x", "data", "NEW")
+			})
+		}
+		return nil
+	})
+	_, err = r.revert(func(m *Revert) { m.Force = []string{"kubectl-edit"} }).Run(t.Context(), r.env())
+	require.ErrorContains(t, err, `ConfigMap shop/api: the server would make something else of it than was planned, so it is not applied: + ConfigMap shop/api data.NEW: "x"`)
+	require.True(t, actions.IsPermanent(err))
+	require.Contains(t, r.get(t, "ConfigMap", "api").Object["data"], "FAST")
+}
+
+// An autoscaler that scales for the first time between reading and trying keeps its number, whatever may be forced.
+func TestReplicasAreNeverForced(t *testing.T) {
+	r := newHistory(t).rig(t)
+	scaled := false
+	r.api.Before(func(c clustertest.Call) *clustertest.Fault {
+		if !scaled && c.Verb == "patch" && c.Resource == "deployments" {
+			scaled = true
+			r.scales(t, 8)
+		}
+		return nil
+	})
+	_, err := r.revert(func(m *Revert) { m.Force = []string{"kube-controller-manager"} }).Plan(t.Context(), r.env())
+	require.ErrorContains(t, err, ".spec.replicas belongs to kube-controller-manager")
+}
+
 // A status that moves the version of the object between reading and writing stops nothing.
 func TestGoesOnWhenAStatusMoves(t *testing.T) {
 	r := newHistory(t).rig(t)

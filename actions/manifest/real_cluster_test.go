@@ -242,6 +242,9 @@ func TestClusterAllOrNothing(t *testing.T) {
 	s.refuses(t, "nonsense", to("unknown field", strings.Replace(goodSet, "  replicas: 2", "  nonsense: 2", 1)))
 	s.refuses(t, "ConfigMap "+s.namespace+"/gone (for Deployment "+s.namespace+"/api)",
 		to("skew", strings.Replace(goodSet, "        ports:", "        envFrom: [{configMapRef: {name: gone}}]\n        ports:", 1)))
+	s.serverSide(t, "ci", "{apiVersion: v1, kind: Secret, metadata: {name: token}, immutable: true, stringData: {token: hush-hush-1}}")
+	secret := to("secret", "{apiVersion: v1, kind: Secret, metadata: {name: token}, immutable: true, stringData: {token: hush-hush-2}}")
+	s.refuses(t, "its text is left out", func(m *Revert) { secret(m); m.Kinds = []string{"Secret"} })
 	s.refuses(t, "was not applied by astern but by ci", func(m *Revert) { m.Manager = "astern" })
 	require.Equal(t, map[string]any{"LEVEL": "debug", "MORE": "x"}, s.get(t, "ConfigMap", "api").Object["data"])
 }

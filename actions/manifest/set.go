@@ -246,12 +246,8 @@ func (it *item) fenced() *unstructured.Unstructured {
 
 // try is the dry run of one object.
 func (s *set) try(ctx context.Context, it *item) error {
-	body := it.body.DeepCopy()
-	if it.live != nil {
-		body.SetUID(it.live.GetUID())
-	}
 	options := cluster.ApplyOptions{Manager: s.manager, DryRun: true}
-	after, err := s.cluster.Apply(ctx, body, options)
+	after, err := s.cluster.Apply(ctx, it.body, options)
 	var conflict *cluster.ConflictError
 	it.force = false
 	if errors.As(err, &conflict) {
@@ -259,7 +255,7 @@ func (s *set) try(ctx context.Context, it *item) error {
 			return actions.Permanent(fmt.Errorf("%w: %s; after a change by hand, list the manager under `force`", &cluster.ConflictError{Ref: it.ref, Conflicts: refused}, "these fields are not the manager's own"))
 		}
 		it.force, options.Force = true, true
-		after, err = s.cluster.Apply(ctx, body, options)
+		after, err = s.cluster.Apply(ctx, it.body, options)
 	}
 	if err != nil {
 		return explained(it, err)
