@@ -39,8 +39,9 @@ type failure struct {
 // ErrNotRead is wrapped while not all that a workload needs was read yet.
 var ErrNotRead = errors.New("was not read yet")
 
-// patience is how long a watch may be broken before what it showed counts as unknown: an API server that restarts is no news.
-const patience = 15 * time.Second
+// Patience is how long a cluster may be out of reach before what it showed counts as unknown: an API server that restarts is
+// no news, and it refuses everybody for a moment.
+const Patience = 15 * time.Second
 
 // View makes a view of a namespace; changed is called, from many goroutines, when something there has changed.
 func (c *Cluster) View(namespace string, kinds []string, now func() time.Time, changed func()) *View {
@@ -128,7 +129,7 @@ func (v *View) Running(ref Ref) (Running, error) {
 func (v *View) readable(kinds []string) error {
 	for _, kind := range kinds {
 		f, broken := v.failed[kind]
-		if broken && (!v.synced[kind] || IsForbidden(f.err) || v.now().Sub(f.since) >= patience) {
+		if broken && (!v.synced[kind] || v.now().Sub(f.since) >= Patience) {
 			return v.cluster.failed(call{verb: "list", ref: Ref{Kind: kind, Namespace: v.namespace}, kind: builtin[kind]}, f.err)
 		}
 		if !v.synced[kind] {

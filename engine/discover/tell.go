@@ -26,6 +26,7 @@ type told struct {
 	shown    string // what the cluster showed, with the versions of the objects
 	asked    time.Time
 	was      engine.Observation
+	failing  time.Time // since when its objects cannot be asked for
 }
 
 // tell reads a target's workload and tells the engine of it. What a watch shows counts as news only when the API server
@@ -46,12 +47,10 @@ func (s *site) tell(ctx context.Context, target string, t *told) error {
 		return s.observe(ctx, target, t.was)
 	}
 	fresh, err := v.Fresh(ctx, ref(t.workload), r)
-	switch {
-	case cluster.IsForbidden(err):
-		return s.observe(ctx, target, engine.Observation{Source: s.source(), At: at, Problem: err.Error()})
-	case err != nil:
-		return err
-	case !fresh:
+	if err != nil {
+		return s.failed(ctx, target, t, at, err)
+	}
+	if t.failing = (time.Time{}); !fresh {
 		return errLags
 	}
 	s.Cluster.Enrich(ctx, &r)
@@ -65,6 +64,17 @@ func (s *site) tell(ctx context.Context, target string, t *told) error {
 	}
 	t.shown, t.asked, t.was = shown, at, o
 	return nil
+}
+
+// failed tells of an error that lasts.
+func (s *site) failed(ctx context.Context, target string, t *told, at time.Time, err error) error {
+	if t.failing.IsZero() {
+		t.failing = at
+	}
+	if at.Sub(t.failing) < cluster.Patience {
+		return err
+	}
+	return s.observe(ctx, target, engine.Observation{Source: s.source(), At: at, Problem: err.Error()})
 }
 
 func (s *site) source() string { return "kubernetes/" + s.Name }
