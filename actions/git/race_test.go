@@ -119,6 +119,40 @@ func personPushes(t *testing.T, o *repositorytest.Origin, on func() bool) []stri
 	return pushed
 }
 
+// Somebody pushes between the look and the push: the same change is made on top of theirs, another one is not, and there is an
+// end to it.
+func TestTheBranchMovesUnderARun(t *testing.T) {
+	s := newScene(t)
+	e := s.env(t)
+	pushes := 0
+	between := func(times int, files map[string]string) func() time.Time {
+		pushes = 0
+		return func() time.Time {
+			if pushes < times {
+				pushes++
+				s.Pull(t)
+				s.Commit(t, fmt.Sprintf("in between %d", pushes), files)
+			}
+			return time.Now()
+		}
+	}
+	e.Now = between(9, map[string]string{"docs/x": "x"})
+	_, err := run(t, decode(t, `{commit: `+s.bad+`}`), e)
+	require.ErrorContains(t, err, "main moved 5 times")
+	require.False(t, actions.IsPermanent(err) || actions.IsDoubtful(err))
+	require.Equal(t, 5, pushes)
+	e.Now = between(1, map[string]string{file: strings.Replace(deployment("api:3", "3"), "paused: false", "paused: true", 1)})
+	_, err = run(t, decode(t, `{commit: `+s.bad+`}`), e)
+	require.ErrorContains(t, err, "plan again")
+	require.True(t, actions.IsPermanent(err))
+	require.Contains(t, s.Show(t, file), "image: api:3")
+	e.Now = between(2, map[string]string{"docs/y": "y"})
+	_, err = run(t, decode(t, `{commit: `+s.bad+`}`), e)
+	require.NoError(t, err)
+	require.Contains(t, s.Show(t, file), "image: api:2")
+	require.Equal(t, "y", s.Show(t, "docs/y"))
+}
+
 // Two workers with one key: one pushes, the other finds it done.
 func TestTwoWithOneKey(t *testing.T) {
 	const rounds = 8
@@ -155,6 +189,12 @@ func TestAPushThatOutlastsItsTime(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	require.NoError(t, syscall.Mkfifo(gate, 0o600))
 	s.Hook(t, "pre-receive", "touch "+gate+".begun; cat "+gate+" >/dev/null; exit 0\n")
+	t.Cleanup(func() { // a test that failed leaves no hook behind that waits
+		if end, err := os.OpenFile(gate, os.O_RDWR, 0); err == nil {
+			_, _ = end.WriteString("go\n")
+			_ = end.Close()
+		}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {

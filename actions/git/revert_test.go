@@ -205,7 +205,7 @@ func TestWhatIsNotPartOfTheBranch(t *testing.T) {
 	side := s.Commit(t, "side", map[string]string{"side": "1"})
 	for parameters, want := range map[string]string{
 		`{commit: ` + side + `}`:                               "is not part of branch main",
-		`{commit: "0123456789"}`:                               "has no commit, branch or tag",
+		`{commit: "0123456789"}`:                               "has no commit 0123456789",
 		`{commit: ` + s.first + `}`:                            "is the first of its history",
 		`{commit: ` + s.bad + `, branch: nowhere}`:             "has no branch nowhere",
 		`{commit: ` + s.bad + `, pull_request: always}`:        "has no api",

@@ -34,13 +34,11 @@ func (r *Repository) Head(ctx context.Context, branch string) (string, error) {
 	return "", actions.Permanent(fmt.Errorf("%s has no branch %s", r.url, branch))
 }
 
-// Resolve finds the commit that a hash of at least 7 digits, a branch or a tag names in the mirror. Fetch first.
+// Resolve finds the commit that a hash of at least 7 digits, a branch or a tag names in the mirror. What looks like a hash is
+// one: no branch of that name can stand in for the commit. Fetch first.
 func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 	if CheckCommit(ref) == nil {
-		commit, err := r.parse(ctx, ref)
-		if err != nil || strings.HasPrefix(commit, ref) && commit != "" {
-			return commit, err
-		}
+		return r.byHash(ctx, ref)
 	}
 	if err := CheckBranch(ref); err != nil {
 		return "", actions.Permanent(fmt.Errorf("%s names neither a commit, a branch nor a tag", shown(ref)))
@@ -50,7 +48,32 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 			return commit, err
 		}
 	}
-	return "", actions.Permanent(fmt.Errorf("%s has no commit, branch or tag %s, or the hash fits several commits", r.url, ref))
+	return "", actions.Permanent(fmt.Errorf("%s has no branch or tag %s", r.url, ref))
+}
+
+// byHash finds the one commit whose hash begins so. git itself would take a branch of that name first.
+func (r *Repository) byHash(ctx context.Context, hash string) (string, error) {
+	objects, err := r.must(ctx, call{args: []string{"rev-parse", "--disambiguate=" + hash}})
+	if err != nil {
+		return "", err
+	}
+	kinds, err := r.must(ctx, call{args: []string{"cat-file", "--batch-check=%(objectname) %(objecttype)"}, stdin: objects})
+	if err != nil {
+		return "", err
+	}
+	var commits []string
+	for line := range strings.Lines(string(kinds)) {
+		if name, commit := strings.CutSuffix(strings.TrimSpace(line), " commit"); commit {
+			commits = append(commits, name)
+		}
+	}
+	switch len(commits) {
+	case 0:
+		return "", actions.Permanent(fmt.Errorf("%s has no commit %s", r.url, hash))
+	case 1:
+		return commits[0], nil
+	}
+	return "", actions.Permanent(fmt.Errorf("%s has %d commits whose hash begins with %s: give more digits", r.url, len(commits), hash))
 }
 
 // parse gives the commit or nothing.

@@ -119,6 +119,24 @@ func TestFilesOfACommit(t *testing.T) {
 	require.Len(t, log, 2)
 }
 
+// Whoever may push a branch cannot say which commit is meant.
+func TestABranchThatLooksLikeAHash(t *testing.T) {
+	o := repositorytest.New(t)
+	first := o.Commit(t, "one", map[string]string{"a": "1"})
+	second := o.Commit(t, "two", map[string]string{"a": "2"})
+	for _, name := range []string{first[:7], first[:12], first, "0123456"} {
+		require.NoError(t, os.WriteFile(filepath.Join(o.Bare, "refs/heads", name), []byte(second+"\n"), 0o600))
+	}
+	r := open(t, o)
+	for _, hash := range []string{first[:7], first[:12], first} {
+		found, err := r.Resolve(t.Context(), hash)
+		require.NoError(t, err)
+		require.Equal(t, first, found)
+	}
+	_, err := r.Resolve(t.Context(), "0123456")
+	require.ErrorContains(t, err, "has no commit 0123456")
+}
+
 func TestWhatIsNotThere(t *testing.T) {
 	o := repositorytest.New(t)
 	first := o.Commit(t, "one", map[string]string{"a/b": "1"})
