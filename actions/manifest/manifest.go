@@ -86,8 +86,9 @@ type Revert struct {
 type Outputs struct {
 	// Commit is the whole hash of the commit that was applied.
 	Commit string `json:"commit"`
-	// Objects counts the manifests, Changed those that were not as the commit has them.
+	// Objects counts the manifests.
 	Objects int `json:"objects"`
+	// Changed counts those whose object was not as the commit has it.
 	Changed int `json:"changed"`
 	// Rendered is the digest of the manifests as they were rendered.
 	Rendered string `json:"rendered"`
