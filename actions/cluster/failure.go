@@ -157,9 +157,10 @@ func managerIn(message string) string {
 	return parts[1]
 }
 
-// failedTest tells a failed `test` from a refused object: it names no cause.
+// failedTest tells a failed `test` from a refused object: it names no cause, and says no more than that it was rejected.
 func failedTest(answer metav1.Status) bool {
-	return answer.Code == http.StatusUnprocessableEntity && (answer.Details == nil || len(answer.Details.Causes) == 0)
+	return answer.Code == http.StatusUnprocessableEntity && (answer.Details == nil || len(answer.Details.Causes) == 0) &&
+		strings.Contains(answer.Message, "rejected our request due to an error in our request")
 }
 
 // unknownField is a server-side apply of an object with a field the schema does not have: it comes as a server's error.

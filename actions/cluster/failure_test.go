@@ -28,12 +28,13 @@ func TestWhatAnswersMean(t *testing.T) {
 		permanent, doubtful      bool
 		says                     string
 	}{
-		"stale":          {409, "Conflict", "the object has been modified", "", false, ErrMoved, false, false, "patch Deployment shop/api"},
-		"failed test":    {422, "Invalid", "the server rejected our request due to an error in our request", "", true, ErrMoved, false, false, "no longer as it was read"},
-		"refused object": {422, "Invalid", "spec.replicas: Invalid value", `"causes":[{"field":"spec.replicas"}]`, true, ErrInvalid, true, false, "spec.replicas"},
-		"refused merge":  {422, "Invalid", "denied by policy", "", false, ErrInvalid, true, false, "denied by policy"},
-		"strict":         {400, "BadRequest", `strict decoding error: unknown field "spec.x"`, "", false, ErrInvalid, true, false, "spec.x"},
-		"schema":         {500, "InternalError", "failed to create typed patch object: .spec.x: field not declared in schema", "", false, ErrInvalid, true, false, "not declared"},
+		"stale":                {409, "Conflict", "the object has been modified", "", false, ErrMoved, false, false, "patch Deployment shop/api"},
+		"failed test":          {422, "Invalid", "the server rejected our request due to an error in our request", "", true, ErrMoved, false, false, "no longer as it was read"},
+		"refused object":       {422, "Invalid", "spec.replicas: Invalid value", `"causes":[{"field":"spec.replicas"}]`, true, ErrInvalid, true, false, "spec.replicas"},
+		"refused by a webhook": {422, "Invalid", "admission webhook denied the request: no", "", true, ErrInvalid, true, false, "denied the request"},
+		"refused merge":        {422, "Invalid", "denied by policy", "", false, ErrInvalid, true, false, "denied by policy"},
+		"strict":               {400, "BadRequest", `strict decoding error: unknown field "spec.x"`, "", false, ErrInvalid, true, false, "spec.x"},
+		"schema":               {500, "InternalError", "failed to create typed patch object: .spec.x: field not declared in schema", "", false, ErrInvalid, true, false, "not declared"},
 		"rights": {403, "Forbidden", `deployments.apps "api" is forbidden: User "u" cannot patch resource "deployments"`, "", false, nil, true, false,
 			"the right to patch deployments.apps in namespace shop is missing; `astern rbac`"},
 		"admission": {403, "Forbidden", "exceeded quota: compute", "", false, nil, true, false, "refused by admission"},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"astern.dev/astern/actions/cluster"
 	"astern.dev/astern/tools/controlplane"
 )
 
@@ -123,6 +124,11 @@ func TestClusterWhatRunsAlreadyGoesOn(t *testing.T) {
 	c.kubectl("create", "job", "--from=cronjob/nightly", "by-the-cron-job")
 
 	c.kubectl("set", "image", "deployment/app", "app=registry.example/app:1")
+	of, err := cluster.Of(c.env)
+	require.NoError(t, err)
+	_, err = of.JSONPatch(t.Context(), c.ref(), []cluster.Op{{Op: "replace", Path: "/spec/template/spec/containers/0/image", Value: badImage}}, cluster.PatchOptions{DryRun: true})
+	require.ErrorIs(t, err, cluster.ErrInvalid, "a refusal is not taken for a race")
+	require.ErrorContains(t, err, badImage+" is quarantined")
 	_, err = c.Kubectl(t.Context(), "", "--namespace="+c.namespace, "set", "image", "deployment/app", "app="+badImage)
 	require.ErrorContains(t, err, badImage+" is quarantined")
 }
