@@ -200,23 +200,20 @@ func policy(automated map[string]any) string {
 	return strings.Join(words, " with ")
 }
 
-// byHand is the command that gives back an auto-sync.
-func byHand(ref cluster.Ref, automated map[string]any) string {
-	raw, err := json.Marshal(map[string]any{"spec": map[string]any{"syncPolicy": map[string]any{"automated": withEnabled(automated)}}})
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf("kubectl -n %s patch applications.argoproj.io %s --type merge -p '%s'", ref.Namespace, ref.Name, raw)
-}
-
-// withEnabled says it plainly: a merge leaves `enabled: false` where nothing is said.
-func withEnabled(automated map[string]any) map[string]any {
+// byHand is the command that gives back an auto-sync. A merge leaves `enabled: false` where nothing is said.
+func (a application) byHand(automated map[string]any) string {
 	all := maps.Clone(automated)
 	if all == nil {
 		all = map[string]any{}
 	}
-	all["enabled"] = true
-	return all
+	if a.Spec.SyncPolicy.Automated != nil {
+		all["enabled"] = true
+	}
+	raw, err := json.Marshal(map[string]any{"spec": map[string]any{"syncPolicy": map[string]any{"automated": all}}})
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("kubectl -n %s patch applications.argoproj.io %s --type merge -p '%s'", a.object.GetNamespace(), a.object.GetName(), raw)
 }
 
 // after says that a time is not before another; what cannot be read is not.

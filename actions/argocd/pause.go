@@ -158,7 +158,8 @@ func (p *Pause) diff(ctx context.Context, env actions.Env, c *cluster.Cluster, a
 	return cluster.Diff(app.object, off.object), nil
 }
 
-// off turns auto-sync off and reads back. An Argo CD that does not know `enabled` drops it without a word: then the block goes.
+// off turns auto-sync off and reads back. An API server whose Argo CD does not know `enabled` refuses the field, or drops it
+// without a word: then the block goes.
 func (a application) off(ctx context.Context, c *cluster.Cluster, dry bool, annotations map[string]any) (application, error) {
 	with := func(automated any) map[string]any {
 		body := map[string]any{"spec": map[string]any{"syncPolicy": map[string]any{"automated": automated}}}
@@ -168,16 +169,20 @@ func (a application) off(ctx context.Context, c *cluster.Cluster, dry bool, anno
 		return body
 	}
 	is, err := a.patch(ctx, c, dry, with(map[string]any{"enabled": false}))
-	if err != nil || !is.automatic() {
-		return is, err
-	}
-	if dry {
+	switch {
+	case unknownEnabled(err), err == nil && is.automatic() && dry:
 		is = a
+	case err != nil || !is.automatic():
+		return is, err
 	}
 	if is, err = is.patch(ctx, c, dry, with(nil)); err == nil && is.automatic() {
 		err = actions.Permanent(fmt.Errorf("%s: its auto-sync stays on, whatever is written: an admission webhook may put it back", a.ref()))
 	}
 	return is, err
+}
+
+func unknownEnabled(err error) bool {
+	return errors.Is(err, cluster.ErrInvalid) && strings.Contains(err.Error(), `unknown field "spec.syncPolicy.automated.enabled"`)
 }
 
 // Run turns auto-sync off, records how it was, and waits until no sync is under way.
@@ -279,7 +284,7 @@ func (p *Pause) restores(ctx context.Context, c *cluster.Cluster) string {
 	}
 	record, known, err := cluster.PausedOf(app.object, cluster.PausedKey)
 	if before, _ := record.Before.(map[string]any); err == nil && known {
-		return byHand(p.ref(), before)
+		return app.byHand(before)
 	}
 	return ""
 }

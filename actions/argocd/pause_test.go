@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/cluster"
@@ -258,6 +259,27 @@ func TestPauseLosesRaces(t *testing.T) {
 	record, _, err := cluster.PausedOf(r.app(t).object, cluster.PausedKey)
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{"prune": true, "selfHeal": true, "allowEmpty": true}, record.Before)
+}
+
+// An API server that drops what it does not know, without a word, is seen through: the block goes.
+func TestPauseWhereEnabledIsDropped(t *testing.T) {
+	r := begin(t)
+	drop := func() {
+		r.change(func(o map[string]any) {
+			unstructured.RemoveNestedField(o, "spec", "syncPolicy", "automated", "enabled")
+		})
+	}
+	app, err := read(t.Context(), r.cluster, cluster.ArgoApplication("argocd", "shop"))
+	require.NoError(t, err)
+	r.Before(func(c clustertest.Call) *clustertest.Fault { // before each look the field is gone again
+		if c.Resource == "applications" {
+			drop()
+		}
+		return nil
+	})
+	_, err = app.off(t.Context(), r.cluster, false, nil)
+	require.NoError(t, err)
+	require.ErrorIs(t, pause(t, "").Verify(t.Context(), r.env()), actions.ErrNotDone, "what does not stay is seen")
 }
 
 // Repair takes the record of a pause away that did not come about, and never undoes one that did.

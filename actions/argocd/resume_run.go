@@ -84,10 +84,10 @@ func (r *Resume) give(ctx context.Context, env actions.Env, c *cluster.Cluster) 
 		return false, is + ", somebody put it back already", err
 	case !last:
 		_, err = app.patch(ctx, c, false, map[string]any{"metadata": annotated(cluster.PausedKey, rest.Text())})
-		return false, "stays off, " + strings.Join(rest.By, ", ") + " paused it, too; by hand: " + byHand(r.ref(), before(record)), err
+		return false, "stays off, " + strings.Join(rest.By, ", ") + " paused it, too; by hand: " + app.byHand(before(record)), err
 	case !app.asPaused(before(record)):
 		return false, "", actions.Permanent(fmt.Errorf("%s: somebody changed its sync policy while it was paused; it is left as it is. Before the pause it was %s; by hand: %s",
-			r.ref(), policy(before(record)), byHand(r.ref(), before(record))))
+			r.ref(), policy(before(record)), app.byHand(before(record))))
 	}
 	_, err = app.patch(ctx, c, false, app.restored(before(record)))
 	return true, "off -> " + policy(before(record)), err
