@@ -87,22 +87,14 @@ func (r *Revert) compute(ctx context.Context, repo *repository.Repository, u *un
 	if err != nil {
 		return err
 	}
-	now, err := repo.Tree(ctx, u.head)
-	if err != nil {
-		return err
-	}
-	if u.tree, u.nothing = tree, tree == now; u.nothing {
-		u.found = u.digest()
-		return nil
-	}
 	if u.changes, err = repo.Diff(ctx, u.head, tree); err != nil {
 		return err
 	}
-	u.found = u.digest()
-	if err := r.guard(ctx, repo, u); err != nil {
-		return err
+	u.tree, u.nothing, u.found = tree, len(u.changes) == 0, u.digest()
+	if u.nothing {
+		return nil
 	}
-	return nil
+	return r.guard(ctx, repo, u)
 }
 
 // since finds the commits after base that touch the same files.

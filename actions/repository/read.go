@@ -53,6 +53,13 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 
 // byHash finds the one commit whose hash begins so. git itself would take a branch of that name first.
 func (r *Repository) byHash(ctx context.Context, hash string) (string, error) {
+	if len(hash) == 40 || len(hash) == 64 { // a whole one comes before any branch
+		commit, err := r.parse(ctx, hash)
+		if err == nil && commit != hash {
+			err = actions.Permanent(fmt.Errorf("%s has no commit %s", r.url, hash))
+		}
+		return commit, err
+	}
 	objects, err := r.must(ctx, call{args: []string{"rev-parse", "--disambiguate=" + hash}})
 	if err != nil {
 		return "", err
