@@ -11,6 +11,7 @@ import (
 
 	"astern.dev/astern/actions"
 	"astern.dev/astern/actions/actiontest"
+	"astern.dev/astern/actions/cluster"
 	"astern.dev/astern/actions/cluster/clustertest"
 )
 
@@ -192,6 +193,40 @@ func TestRolloutWaitGrace(t *testing.T) {
 	require.Error(t, p.over(pod(false, "CrashLoopBackOff"), at(31)))
 	require.NoError(t, p.over(pod(true, ""), at(40)))
 	require.NoError(t, p.over(pod(false, "CrashLoopBackOff"), at(50)), "it was ready")
+}
+
+// It is rolled out when the controller says so of what it has seen, every pod has the template and is ready, and none is ending;
+// pods below a partition are not its.
+func TestRolledOut(t *testing.T) {
+	set := func(partition, observed int64) rollout {
+		return rollout{cluster.Ref{Kind: statefulSet, Namespace: "shop", Name: "db"}, &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "apps/v1", "kind": statefulSet, "metadata": map[string]any{"generation": int64(2)},
+			"spec": map[string]any{"replicas": int64(2), "template": map[string]any{"spec": map[string]any{}},
+				"updateStrategy": map[string]any{"type": rollingUpdate, "rollingUpdate": map[string]any{"partition": partition}}},
+			"status": map[string]any{"observedGeneration": observed, "replicas": int64(2), "readyReplicas": int64(2), "currentReplicas": int64(2), "updatedReplicas": int64(2),
+				"currentRevision": "db-1", "updateRevision": "db-1"}}}}
+	}
+	pod := func(name, hash string, ready, going bool) rolloutPod {
+		return rolloutPod{name: name, hash: hash, ready: ready, going: going}
+	}
+	zero := pod("db-0", "db-1", true, false)
+	for name, c := range map[string]struct {
+		of   rollout
+		pods []rolloutPod
+		done bool
+	}{
+		"rolled out":          {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", true, false)}, true},
+		"not seen":            {set(0, 1), []rolloutPod{zero, pod("db-1", "db-1", true, false)}, false},
+		"one is ending":       {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", true, false), pod("db-2", "db-1", true, true)}, false},
+		"one is not ready":    {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", false, false)}, false},
+		"one is missing":      {set(0, 2), []rolloutPod{zero}, false},
+		"one is old":          {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", true, false), pod("db-2", "db-0", true, false)}, false},
+		"one is below":        {set(1, 2), []rolloutPod{pod("db-0", "db-0", true, false), pod("db-1", "db-1", true, false)}, true},
+		"not below partition": {set(1, 2), []rolloutPod{zero, pod("db-1", "db-0", true, false)}, false},
+	} {
+		s := stage{c.of, []revision{{hash: "db-1", digest: c.of.digest()}, {hash: "db-0", digest: "sha256:other"}}, c.pods}
+		require.Equal(t, c.done, s.done(), "%s: %s", name, s.line())
+	}
 }
 
 // What a node says of a pod is one short line.
