@@ -202,12 +202,7 @@ func (s *set) recorded(it *item) {
 	}
 	keeps := func(o owner) bool { return s.mine(it, o) && o.owns("f:metadata", "f:annotations", "f:"+lastApplied) }
 	if slices.ContainsFunc(it.owners, keeps) {
-		annotations := it.body.GetAnnotations()
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations[lastApplied] = record(it.goal)
-		it.body.SetAnnotations(annotations)
+		add(it.body, "annotations", map[string]string{lastApplied: record(it.goal)})
 	}
 }
 

@@ -75,6 +75,9 @@ type Revert struct {
 	SecretsUnread bool `yaml:"secrets_unread,omitempty"`
 	// From is the commit that is left: objects that only it has are listed.
 	From string `yaml:"from,omitempty"`
+	// Version is what workloads say they are from then on, where they have the annotation astern.dev/version and the
+	// manifests do not: usually ${release.previous.version}. Without a word the annotation is emptied.
+	Version string `yaml:"version,omitempty"`
 	// Under is the GitOps owner that an earlier step of the procedure pauses, as argocd/NAMESPACE/NAME or
 	// flux/KIND/NAMESPACE/NAME.
 	Under string `yaml:"under,omitempty"`
@@ -114,6 +117,9 @@ func (r *Revert) Validate() error {
 	}
 	if r.Recurse && r.Render != "" && r.Render != plain && r.Render != auto {
 		failed = append(failed, errors.New("recurse: goes with plain manifests alone"))
+	}
+	if len(r.Version) > 200 || strings.ContainsFunc(r.Version, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		failed = append(failed, errors.New("version: must be one line of at most 200 characters"))
 	}
 	failed = append(failed, r.checkHelm(), r.checkKinds(), r.checkManagers(), cluster.CheckUnder(r.Under))
 	return errors.Join(failed...)

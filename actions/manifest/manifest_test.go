@@ -389,6 +389,28 @@ func TestHaltedStatefulSet(t *testing.T) {
 	require.EqualValues(t, 1, below(db.Object, "spec", "updateStrategy", "rollingUpdate")["partition"], "as it was before the halt")
 }
 
+// What a deployer adds to what lies in Git stays, or nobody would know any more whose the object is.
+func TestMarksStay(t *testing.T) {
+	r := newHistory(t).rig(t)
+	r.deploys(t, deployer, strings.Replace(badApp, "metadata: {name: api, labels: {app: api}}", `metadata:
+  name: api
+  labels: {app: api, kustomize.toolkit.fluxcd.io/name: shop, bad: label}
+  annotations: {argocd.argoproj.io/tracking-id: "shop:apps/Deployment:shop/api", astern.dev/target: shop, astern.dev/version: "2.0", bad: annotation}`, 1))
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"},
+		map[string]any{"metadata": map[string]any{"annotations": map[string]any{"astern.dev/commit": r.bad, "note": "a person's"}}}, cluster.PatchOptions{Manager: "kubectl-annotate"})
+	require.NoError(t, err)
+	r.api.Without("argoproj.io")
+	with := func(m *Revert) { m.Version, m.Under = "1.0", "argocd/argocd/shop" }
+	r.runs(t, with)
+	live := r.get(t, "Deployment", "api")
+	require.Equal(t, map[string]string{"app": "api", "kustomize.toolkit.fluxcd.io/name": "shop"}, live.GetLabels())
+	require.Equal(t, map[string]string{"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/api", "astern.dev/target": "shop", "astern.dev/version": "1.0",
+		"astern.dev/commit": r.good, "note": "a person's"}, live.GetAnnotations())
+	writes := len(r.api.Writes())
+	r.runs(t, with)
+	require.Len(t, r.api.Writes(), writes)
+}
+
 func TestConfigSkew(t *testing.T) {
 	r := newHistory(t).rig(t)
 	skewed := r.origin.Commit(t, "skewed", map[string]string{"deploy/app.yaml": strings.Replace(goodApp, "envFrom: [{configMapRef: {name: api}}]",

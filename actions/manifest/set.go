@@ -194,6 +194,7 @@ func (s *set) prepare(it *item) error {
 	if err := s.pace(it); err != nil {
 		return actions.Permanent(err)
 	}
+	s.marked(it)
 	s.recorded(it)
 	s.stays(it)
 	return nil
@@ -269,7 +270,7 @@ func (s *set) refused(it *item, conflict *cluster.ConflictError) []cluster.Field
 	return slices.DeleteFunc(slices.Clone(conflict.Conflicts), func(c cluster.FieldConflict) bool {
 		ours := c.Manager == ours && it.halted() && (strings.HasPrefix(c.Field, ".spec.paused") || strings.HasPrefix(c.Field, ".spec.updateStrategy"))
 		resumed := s.r.Resume && c.Field == ".spec.paused"
-		return ours || resumed || slices.Contains(it.adopt, c.Manager) || slices.Contains(s.r.Force, c.Manager) && c.Field != ".spec.replicas"
+		return ours || resumed || saysVersion(c.Field) || slices.Contains(it.adopt, c.Manager) || slices.Contains(s.r.Force, c.Manager) && c.Field != ".spec.replicas"
 	})
 }
 
