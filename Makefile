@@ -79,8 +79,8 @@ bench: ## Measure, and print lines "ratio NAME VALUE"
 neighbours: ## Find or make Prometheus, Alertmanager and HAProxy
 	@go run ./tools/neighbours/get prometheus promtool alertmanager haproxy > /dev/null
 
-neighbours-cluster: ## Find or make a Kubernetes control plane and Flux; the first time about 20 minutes
-	@go run ./tools/neighbours/get etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kwok ip nft kustomize-controller > /dev/null
+neighbours-cluster: ## Find or make a Kubernetes control plane, Flux and Helm; the first time about 20 minutes
+	@go run ./tools/neighbours/get etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubectl kwok ip nft kustomize-controller helm > /dev/null
 
 clean: ## Remove what was built here (the neighbours stay in the cache)
 	rm -rf $(BIN)
