@@ -266,7 +266,7 @@ func written(obj *unstructured.Unstructured, path ...string) (at time.Time, by s
 			continue
 		}
 		var fields map[string]any
-		if json.Unmarshal(m.FieldsV1.Raw, &fields) != nil {
+		if json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields) != nil {
 			continue
 		}
 		if _, owns, err := unstructured.NestedFieldNoCopy(fields, path...); owns && err == nil {
