@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -114,6 +115,12 @@ func parse(obj *unstructured.Unstructured) (application, error) {
 }
 
 func (a application) ref() cluster.Ref { return cluster.RefOf(a.object) }
+
+// skipped says that Argo CD looks away.
+func (a application) skipped() bool {
+	skip, err := strconv.ParseBool(a.object.GetAnnotations()[skipKey])
+	return err == nil && skip
+}
 
 // automatic says what the policy says, whatever else may keep Argo CD from syncing.
 func (a application) automatic() bool { return on(a.Spec.SyncPolicy.Automated) }

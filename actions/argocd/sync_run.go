@@ -40,7 +40,7 @@ func (s *Sync) ask(ctx context.Context, env actions.Env, c *cluster.Cluster, goa
 	switch ours, state := s.stand(app, env); {
 	case ours && (state == phaseRunning || state == phaseSucceeded):
 		return nil
-	case app.object.GetAnnotations()[skipKey] == "true":
+	case app.skipped():
 		return actions.Permanent(fmt.Errorf("%s has the annotation %s: Argo CD takes no operation up while it is there", s.ref(), skipKey))
 	}
 	if text, busy := app.busy(); busy {

@@ -163,6 +163,6 @@ func (c *Cluster) look(ctx context.Context, ref Ref) (obj *unstructured.Unstruct
 // owns says whether a field manager whose name begins so has set the field.
 func owns(obj *unstructured.Unstructured, manager string, path ...string) bool {
 	return slices.ContainsFunc(obj.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool {
-		return strings.HasPrefix(f.Manager, manager) && f.FieldsV1 != nil && has(f.FieldsV1.Raw, path)
+		return strings.HasPrefix(f.Manager, manager) && f.FieldsV1 != nil && has(f.FieldsV1.GetRawBytes(), path)
 	})
 }

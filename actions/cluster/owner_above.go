@@ -45,7 +45,8 @@ func (c *Cluster) Stays(ctx context.Context, of *unstructured.Unstructured, unde
 		return nil, err
 	}
 	for _, o := range above {
-		if o.Active && o.Kind != ByImages && !(named.is(o) && (!running || o.Elsewhere)) {
+		paused := named.is(o) && (!running || o.Elsewhere)
+		if o.Active && o.Kind != ByImages && !paused {
 			return nil, actions.Permanent(fmt.Errorf("the pause of %s would be undone by %s%s", RefOf(of), o, wayUp(o)))
 		}
 	}

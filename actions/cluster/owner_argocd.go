@@ -137,13 +137,18 @@ func (c *Cluster) AutoSync(ctx context.Context, app *unstructured.Unstructured) 
 	if skip, err := strconv.ParseBool(app.GetAnnotations()[skipReconcile]); err == nil && skip {
 		return false, "Argo CD leaves it alone (annotation " + skipReconcile + ")"
 	}
-	if closed, why := c.WindowClosed(ctx, app); closed {
-		return false, why
+	closed, window := c.WindowClosed(ctx, app)
+	if closed {
+		return false, window
 	}
+	why := "its auto-sync is on: it does not heal, but the next commit puts a change back"
 	if heals, _ := automated["selfHeal"].(bool); heals {
-		return true, "its auto-sync heals: it puts a change back within seconds"
+		why = "its auto-sync heals: it puts a change back within seconds"
 	}
-	return true, "its auto-sync is on: it does not heal, but the next commit puts a change back"
+	if window != "" {
+		why += "; " + window
+	}
+	return true, why
 }
 
 // applicationSet says whether an ApplicationSet would put back the sync policy of an Application it made.

@@ -299,8 +299,9 @@ func TestWindowsOfAProject(t *testing.T) {
 			auto, _ := at.AutoSync(t.Context(), s.Get("Application", "argocd", "shop"))
 			require.Equal(t, !c.closed, auto)
 			s.Forbid("get", "appprojects")
-			closed, _ = at.WindowClosed(t.Context(), s.Get("Application", "argocd", "shop"))
+			closed, why = at.WindowClosed(t.Context(), s.Get("Application", "argocd", "shop"))
 			require.False(t, closed, "what cannot be read keeps nothing")
+			require.Contains(t, why, "astern may not read AppProject argocd/shop")
 		})
 	}
 }

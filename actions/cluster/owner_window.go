@@ -55,11 +55,16 @@ func (w SyncWindow) Open(now time.Time) (bool, time.Time, error) {
 	return true, last.Add(lasts).Add(-time.Duration(offset) * time.Second), nil
 }
 
-// WindowClosed says whether the sync windows of its AppProject keep an Application from being synced by itself now. What
-// cannot be read keeps nothing.
+// WindowClosed says whether the sync windows of its AppProject keep an Application from being synced by itself now, and why, or
+// why that is not known. What cannot be read keeps nothing.
 func (c *Cluster) WindowClosed(ctx context.Context, app *unstructured.Unstructured) (bool, string) {
-	project, _, err := c.look(ctx, ProjectOf(app))
-	if err != nil || project == nil {
+	project, why, err := c.look(ctx, ProjectOf(app))
+	switch {
+	case err != nil:
+		return false, err.Error()
+	case why == notAllowed:
+		return false, "whether a window keeps it from that is not known: astern may not read " + ProjectOf(app).String()
+	case project == nil:
 		return false, ""
 	}
 	allowed, shut := false, ""
@@ -70,7 +75,7 @@ func (c *Cluster) WindowClosed(ctx context.Context, app *unstructured.Unstructur
 		open, until, err := w.Open(c.kinds.now())
 		switch {
 		case err != nil:
-			return false, ""
+			return false, fmt.Sprintf("a window of AppProject %s cannot be reckoned: %v", project.GetName(), err)
 		case w.Kind == "deny" && open:
 			return true, fmt.Sprintf("a window of AppProject %s keeps it from syncing by itself until %s", project.GetName(), until.UTC().Format(time.RFC3339))
 		case w.Kind == "allow" && open:
@@ -79,7 +84,10 @@ func (c *Cluster) WindowClosed(ctx context.Context, app *unstructured.Unstructur
 			shut = "it syncs by itself only in the windows of AppProject " + project.GetName() + ", and none is open"
 		}
 	}
-	return shut != "" && !allowed, shut
+	if allowed {
+		shut = ""
+	}
+	return shut != "", shut
 }
 
 // ProjectOf names the AppProject of an Application: it lies where Argo CD does.
