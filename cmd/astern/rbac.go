@@ -18,7 +18,9 @@ type rbac struct {
 	connection, account, form string
 }
 
-var rbacForms = []string{"yaml", asTable}
+const asValues = "values"
+
+var rbacForms = []string{"yaml", asTable, asValues}
 
 func rbacCommand(a *app) *cobra.Command {
 	var r rbac
@@ -30,7 +32,7 @@ func rbacCommand(a *app) *cobra.Command {
 			"where that is known before an alert. Each rule says what it is for. A ClusterRole is printed only where the namespace\n" +
 			"is not known, or the kind lies in none.\n\n" +
 			"The right to read the kinds the API serves, and to ask for one's own rights, Kubernetes gives to everyone.",
-		Example: "  astern rbac | kubectl apply --server-side -f -\n  astern rbac --connection prod --service-account monitoring/astern config\n  astern rbac -o table",
+		Example: "  astern rbac | kubectl apply --server-side -f -\n  astern rbac --connection prod --service-account monitoring/astern config\n  astern rbac -o table\n  astern rbac -o values > rbac-values.yaml    # for the chart",
 		RunE:    func(_ *cobra.Command, args []string) error { return a.rbac(args, r) },
 	}
 	flags := c.Flags()
@@ -67,8 +69,11 @@ func (a *app) rbac(args []string, r rbac) error {
 	for _, unknown := range page.unknown {
 		a.note("Not known before an alert: what %s needs. Grant it by hand.", visible(unknown))
 	}
-	if r.form == asTable {
+	switch r.form {
+	case asTable:
 		return a.rolesTable(page)
+	case asValues:
+		return a.write([]byte(page.values()))
 	}
 	return a.write([]byte(page.yaml()))
 }

@@ -46,22 +46,46 @@ func (r roles) role(b *strings.Builder, role cluster.Role) {
 	}
 	fmt.Fprintf(b, "apiVersion: rbac.authorization.k8s.io/v1\nkind: %sRole\nmetadata:\n  name: %s%s\nrules:\n", prefix, scalar(r.account), namespace)
 	for _, rule := range role.Rules {
-		writeRule(b, rule)
+		writeRule(b, "  ", rule)
 	}
 	fmt.Fprintf(b, "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: %[1]sRoleBinding\nmetadata:\n  name: %[2]s%[3]s\n"+
 		"roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: %[1]sRole\n  name: %[2]s\n"+
 		"subjects:\n  - kind: ServiceAccount\n    name: %[2]s\n    namespace: %[4]s\n", prefix, scalar(r.account), namespace, scalar(r.namespace))
 }
 
-func writeRule(b *strings.Builder, rule cluster.Rule) {
+// values writes the same as values of the chart, which makes the Roles of them.
+func (r roles) values() string {
+	var namespaced, everywhere strings.Builder
+	for _, role := range r.roles {
+		into, indent := &everywhere, "    "
+		if role.Namespace != "" {
+			into, indent = &namespaced, "        "
+			fmt.Fprintf(into, "    - namespace: %s\n      rules:\n", scalar(role.Namespace))
+		}
+		for _, rule := range role.Rules {
+			writeRule(into, indent, rule)
+		}
+	}
+	return fmt.Sprintf("# What astern needs at the API server%s, as values of the chart. Printed by `astern rbac -o values`.\nrbac:\n  roles:%s  clusterRules:%s",
+		r.of(), orNone(namespaced.String()), orNone(everywhere.String()))
+}
+
+func orNone(list string) string {
+	if list == "" {
+		return " []\n"
+	}
+	return "\n" + list
+}
+
+func writeRule(b *strings.Builder, indent string, rule cluster.Rule) {
 	for _, why := range append(reasons(rule), cautions(rule)...) {
-		fmt.Fprintf(b, "  # %s\n", visible(why))
+		fmt.Fprintf(b, "%s# %s\n", indent, visible(why))
 	}
-	fmt.Fprintf(b, "  - apiGroups: [%s]\n    resources: [%s]\n", scalar(rule.Group), scalars(rule.Resources))
+	fmt.Fprintf(b, "%[1]s- apiGroups: [%[2]s]\n%[1]s  resources: [%[3]s]\n", indent, scalar(rule.Group), scalars(rule.Resources))
 	if len(rule.Names) > 0 {
-		fmt.Fprintf(b, "    resourceNames: [%s]\n", scalars(rule.Names))
+		fmt.Fprintf(b, "%s  resourceNames: [%s]\n", indent, scalars(rule.Names))
 	}
-	fmt.Fprintf(b, "    verbs: [%s]\n", scalars(rule.Verbs))
+	fmt.Fprintf(b, "%s  verbs: [%s]\n", indent, scalars(rule.Verbs))
 }
 
 func reasons(rule cluster.Rule) []string {
