@@ -256,6 +256,47 @@ func TestWhatOthersAdded(t *testing.T) {
 	require.Equal(t, map[string]any{"LEVEL": "info"}, r.get(t, "ConfigMap", "api").Object["data"])
 }
 
+// What an adopted manager added stays where somebody else holds it, too.
+func TestWhatTwoAdded(t *testing.T) {
+	r := newHistory(t).rig(t)
+	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
+		map[string]any{"data": map[string]any{"HAND": "1", "MINE": "2"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
+	require.NoError(t, err)
+	found, err := documents("test", []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: api, namespace: shop}, data: {HAND: \"1\"}}"))
+	require.NoError(t, err)
+	_, err = r.cluster.Apply(t.Context(), found[0], cluster.ApplyOptions{Manager: "operator"})
+	require.NoError(t, err)
+	r.runs(t, func(m *Revert) { m.Force = []string{"kubectl-edit"} })
+	require.Equal(t, map[string]any{"LEVEL": "info", "HAND": "1"}, r.get(t, "ConfigMap", "api").Object["data"])
+}
+
+// A field that somebody applied goes to the deployer where it may be taken, and is said; what that one added stays.
+func TestForceTakesFromAppliers(t *testing.T) {
+	r := newHistory(t).rig(t)
+	found, err := documents("test", []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: api, namespace: shop}, data: {LEVEL: trace, OTHER: x}}"))
+	require.NoError(t, err)
+	_, err = r.cluster.Apply(t.Context(), found[0], cluster.ApplyOptions{Manager: "operator", Force: true})
+	require.NoError(t, err)
+	err = r.refusal(t, nil)
+	require.ErrorContains(t, err, ".data.LEVEL belongs to operator")
+	take := func(m *Revert) { m.Force = []string{"operator"} }
+	planned := r.plan(t, take)
+	require.Contains(t, planned.Diff, "~ ConfigMap shop/api takes data.LEVEL from operator")
+	require.Contains(t, planned.Diff, "= ConfigMap shop/api data.OTHER stays: it is operator's")
+	r.runs(t, take)
+	require.Equal(t, map[string]any{"LEVEL": "info", "OTHER": "x"}, r.get(t, "ConfigMap", "api").Object["data"])
+}
+
+func TestWhatIsBeingDeletedIsLeft(t *testing.T) {
+	r := newHistory(t).rig(t)
+	r.api.Change("ConfigMap", "shop", "api", func(c map[string]any) {
+		setField(&unstructured.Unstructured{Object: c}, "2026-01-01T00:00:00Z", "metadata", "deletionTimestamp")
+	})
+	err := r.refusal(t, nil)
+	require.ErrorContains(t, err, "ConfigMap shop/api is being deleted")
+	require.False(t, actions.IsPermanent(err))
+}
+
 // Another manager than the one that applied the bad version would leave what that added: it is refused.
 func TestTheManagerIsTheDeployer(t *testing.T) {
 	r := newHistory(t).rig(t)
@@ -298,6 +339,16 @@ func TestReplicasAreLeftToTheirOwner(t *testing.T) {
 		r.runs(t, nil)
 		require.EqualValues(t, 5, replicas(r))
 		r.refusesForce(t)
+		more := int64(8)
+		r.api.Before(func(c clustertest.Call) *clustertest.Fault {
+			if c.Verb == "patch" && c.Resource == "deployments" && c.DryRun {
+				more++
+				r.scales(t, more)
+			}
+			return nil
+		})
+		require.NoError(t, r.revert(nil).Verify(t.Context(), r.env()), "it scales between reading and trying")
+		require.EqualValues(t, 9, replicas(r))
 	})
 	t.Run("an autoscaler that has not scaled", func(t *testing.T) {
 		r := newHistory(t).rig(t)
@@ -348,7 +399,9 @@ func TestPaused(t *testing.T) {
 		r := newHistory(t).rig(t)
 		planned := r.plan(t, nil)
 		r.halts(t)
-		require.Equal(t, planned.Found, r.plan(t, nil).Found)
+		again := r.plan(t, nil)
+		require.Equal(t, planned.Found, again.Found)
+		require.Contains(t, again.Diff, "~ Deployment shop/api takes spec.paused from astern")
 		r.runs(t, nil)
 		require.False(t, paused(r), "it goes on with the write that brings the good version")
 	})

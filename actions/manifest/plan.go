@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"astern.dev/astern/actions"
@@ -46,8 +47,10 @@ func (s *set) diff() []string {
 		if len(differs) == 0 {
 			lines = append(lines, "= "+it.ref.String()+" is so already")
 		}
-		if it.force {
-			lines = append(lines, fmt.Sprintf("~ %s takes fields from %s", it.ref, strings.Join(s.r.Force, ", ")))
+		for _, c := range it.taken {
+			if !slices.Contains(it.adopt, c.Manager) {
+				lines = append(lines, fmt.Sprintf("~ %s takes %s from %s", it.ref, strings.TrimPrefix(c.Field, "."), c.Manager))
+			}
 		}
 		lines = append(append(lines, differs...), it.notes...)
 	}

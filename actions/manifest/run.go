@@ -113,7 +113,7 @@ func (s *set) once(ctx context.Context, it *item) error {
 			return err
 		}
 	}
-	after, err := s.cluster.Apply(ctx, it.fenced(), cluster.ApplyOptions{Manager: s.manager, Force: it.force})
+	after, err := s.cluster.Apply(ctx, it.fenced(), cluster.ApplyOptions{Manager: s.manager, Force: len(it.taken) > 0})
 	if err != nil || it.live == nil {
 		return explained(it, err)
 	}

@@ -36,7 +36,7 @@ type item struct {
 	body   *unstructured.Unstructured // what is sent: the goal, and what is left to others
 	after  *unstructured.Unstructured // what the server would make of it
 	adopt  []string                   // managers by update whose fields become the manager's
-	force  bool                       // a field is taken from a manager that the step may take from
+	taken  []cluster.FieldConflict    // from managers that the step may take from
 	left   bool                       // spec.replicas is somebody else's
 	notes  []string
 }
@@ -181,6 +181,9 @@ func (s *set) read(ctx context.Context, it *item) error {
 	case err != nil:
 		return err
 	}
+	if live.GetDeletionTimestamp() != nil {
+		return fmt.Errorf("%s is being deleted: what is applied to it would go with it; wait until it is gone", it.ref)
+	}
 	it.live = live
 	it.owners, err = ownersOf(live)
 	return err
@@ -250,12 +253,12 @@ func (s *set) try(ctx context.Context, it *item) error {
 	options := cluster.ApplyOptions{Manager: s.manager, DryRun: true}
 	after, err := s.cluster.Apply(ctx, it.body, options)
 	var conflict *cluster.ConflictError
-	it.force = false
+	it.taken = nil
 	if errors.As(err, &conflict) {
 		if refused := s.refused(it, conflict); len(refused) > 0 {
 			return actions.Permanent(fmt.Errorf("%w: %s; after a change by hand, list the manager under `force`", &cluster.ConflictError{Ref: it.ref, Conflicts: refused}, "these fields are not the manager's own"))
 		}
-		it.force, options.Force = true, true
+		it.taken, options.Force = conflict.Conflicts, true
 		after, err = s.cluster.Apply(ctx, it.body, options)
 	}
 	if err != nil {
