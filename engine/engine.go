@@ -28,6 +28,7 @@ type Engine struct {
 	stopFile  string
 	hook      func(point string)
 	grace     time.Duration // how long an action may outstay its deadline
+	patience  time.Duration // how long an action in doubt is asked whether its effect is there
 	inTurn    bool
 	watches   bool
 	newID     func() string
@@ -121,7 +122,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		store: o.Store, log: o.Log, now: func() time.Time { return o.Now().UTC().Round(0) }, registry: o.Registry,
-		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook, reread: o.Reopen, grace: 10 * time.Second,
+		anonymous: o.Anonymous, stopFile: o.StopFile, hook: o.Hook, reread: o.Reopen, grace: 10 * time.Second, patience: doubtPatience,
 		late: make(chan lateAlert, 1024), partial: make(chan string, 64),
 	}
 	if e.hook == nil {

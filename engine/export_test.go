@@ -32,8 +32,8 @@ func (e *Engine) Remembered() int {
 	return len(e.incidents.streams) + len(e.index.alerts) + len(e.index.states)
 }
 
-// Impatient takes the grace from actions that outstay their deadline.
-func (e *Engine) Impatient() { e.grace = 0 }
+// Impatient takes the grace from actions that outstay their deadline, and asks those in doubt once.
+func (e *Engine) Impatient() { e.grace, e.patience = 0, 0 }
 
 // Remember lets the index learn a state, as a late reader of the store does.
 func (e *Engine) Remember(i incident.Incident) { e.index.learn(i) }

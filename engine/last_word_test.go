@@ -401,6 +401,7 @@ func TestALookThatWasCutShortIsTakenAgain(t *testing.T) {
 
 func TestARunThatCannotBeVerifiedIsInDoubt(t *testing.T) {
 	r := newRig(t).ready()
+	r.engine.Impatient()
 	r.world.onVerify = func(step string) error {
 		if step == "switch" {
 			return errors.New("the world does not answer")
@@ -411,6 +412,26 @@ func TestARunThatCannotBeVerifiedIsInDoubt(t *testing.T) {
 	r.advance(time.Minute)
 	r.phase("api", incident.InDoubt)
 	require.Len(t, r.world.did(), 1, "never a blind repeat (S5)")
+}
+
+// What makes a doubt is often what keeps the world from answering for a while: it is asked again before a person is.
+func TestADoubtIsSettledWhenTheWorldAnswersAgain(t *testing.T) {
+	r := newRig(t).ready()
+	asked := 0
+	r.world.onVerify = func(step string) error {
+		if step == "switch" {
+			asked++
+		}
+		if step == "switch" && asked < 4 {
+			return errors.New("the world does not answer")
+		}
+		return nil
+	}
+	r.fire("Hole", "api")
+	r.advance(time.Minute)
+	r.phase("api", incident.Verifying)
+	require.Equal(t, 4, asked)
+	require.Equal(t, []string{"api-1/switch=blue", "api-1/drain=drained-green"}, r.world.did(), "never a blind repeat (S5)")
 }
 
 func TestARepairWaitsForTheKillSwitch(t *testing.T) {

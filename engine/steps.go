@@ -239,7 +239,11 @@ func ended[R any](ctx context.Context, grace time.Duration, do func() (R, error)
 	}
 }
 
-const verifyPatience = 20 * time.Second
+const (
+	verifyPatience = 20 * time.Second
+	doubtPatience  = 30 * time.Second
+	doubtEvery     = time.Second
+)
 
 // verified asks the action whether its effect is there; an action that cannot tell is believed.
 func (e *Engine) verified(ctx context.Context, q stepQuestion, env actions.Env) error {
@@ -251,6 +255,23 @@ func (e *Engine) verified(ctx context.Context, q stepQuestion, env actions.Env) 
 	defer cancel()
 	_, err := ended(ctx, e.grace, func() (struct{}, error) { return struct{}{}, v.Verify(ctx, env) })
 	return err
+}
+
+// insisted asks for a while: what made the doubt, such as an API that restarts, keeps the action from telling, too.
+func (e *Engine) insisted(ctx context.Context, q stepQuestion, env actions.Env) error {
+	patient, cancel := context.WithTimeout(ctx, e.patience)
+	defer cancel()
+	for {
+		err := e.verified(ctx, q, env)
+		if err == nil || errors.Is(err, actions.ErrNotDone) || actions.IsPermanent(err) {
+			return err
+		}
+		select {
+		case <-patient.Done():
+			return err
+		case <-time.After(doubtEvery):
+		}
+	}
 }
 
 func (e *Engine) fenceOf(q stepQuestion, token int64) *incident.Fence {
@@ -330,7 +351,7 @@ func (e *Engine) askWorld(ctx context.Context, q stepQuestion, doubt error) erro
 	if _, can := q.action.(actions.Verifier); !can {
 		return doubt
 	}
-	return e.verified(ctx, q, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
+	return e.insisted(ctx, q, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
 }
 
 // settle finds out what became of a step that a crash left under way. It never repeats it blindly (S5).
@@ -355,7 +376,7 @@ func (e *Engine) settle(ctx context.Context, inc incident.Incident, c incident.S
 	if _, can := q.action.(actions.Verifier); !can {
 		return doubt("it was under way when astern stopped, and " + q.step.Uses + " cannot say whether it took effect")
 	}
-	switch err := e.verified(ctx, q, e.env(q.cfg, inc, q.target, q.step, c.Attempt, token)); {
+	switch err := e.insisted(ctx, q, e.env(q.cfg, inc, q.target, q.step, c.Attempt, token)); {
 	case ctx.Err() != nil: // shutting down is no answer
 		return ctx.Err()
 	case err == nil:
