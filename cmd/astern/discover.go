@@ -24,12 +24,12 @@ import (
 type discovery struct {
 	path string // of astern.yaml
 
-	mu    sync.Mutex
-	found map[string]discover.Found // the last word of each cluster
-	taken []discover.Entry          // in force
+	mu      sync.Mutex
+	found   map[string]discover.Found // the last word of each cluster
+	inForce discovered
 }
 
-// discovered is a configuration with the targets of clusters, read and not yet in force.
+// discovered is what of the targets of clusters goes into a configuration, and what does not.
 type discovered struct {
 	taken   []discover.Entry
 	refused []discover.Refused
@@ -58,7 +58,7 @@ func (d *discovery) candidates() (inForce, newcomers []discover.Entry) {
 	defer d.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(d.found)) {
 		for _, e := range d.found[name].Entries {
-			if slices.ContainsFunc(d.taken, e.Same) {
+			if slices.ContainsFunc(d.inForce.taken, e.Same) {
 				inForce = append(inForce, e)
 				continue
 			}
@@ -154,47 +154,61 @@ func (d *discovery) recall(ctx context.Context, kept interface {
 		if err != nil {
 			return false, fmt.Errorf("recall the targets that were discovered: %s: %w", name, err)
 		}
-		d.taken = append(d.taken, entries...)
+		d.inForce.taken = append(d.inForce.taken, entries...)
 		d.found[site] = discover.Found{Entries: entries}
 	}
-	return len(d.taken) > 0, nil
+	return len(d.inForce.taken) > 0, nil
 }
 
 // putInForce tells the engine what was left out, and the watcher which clusters there are now.
 func (s *server) putInForce(l *loaded, cfg *engine.Configuration, d discovered) {
 	s.discovery.mu.Lock()
-	s.discovery.taken = d.taken
+	s.discovery.inForce = d
 	found := maps.Clone(s.discovery.found)
 	s.discovery.mu.Unlock()
-	refused := map[string][]string{}
-	for _, r := range d.refused {
-		refused[r.Entry.Site()] = append(refused[r.Entry.Site()], r.String())
-	}
+	places, connections := placesOf(l.Config), l.Config.Connections["kubernetes"]
 	for name := range found {
-		if _, there := l.Config.Connections["kubernetes"][name]; !there {
+		if _, there := connections[name]; !there {
 			s.engine.SetDiscoveryProblems(name, nil)
 		}
 	}
-	places := placesOf(l.Config)
 	var sites []discover.Site
-	for name, connection := range l.Config.Connections["kubernetes"] {
+	for name, connection := range connections {
 		if c, is := cfg.Settings.Connections["kubernetes"][name].(*cluster.Cluster); is {
 			sites = append(sites, discover.Site{Name: name, Cluster: c, Identity: fmt.Sprintf("%+v %v", connection, l.Config.Egress.Allow),
 				Places: places[name], Known: found[name].Entries})
 		}
-		problems := append(slices.Clone(found[name].Problems), refused[name]...)
-		s.engine.SetDiscoveryProblems(name, problems)
+		s.engine.SetDiscoveryProblems(name, s.discovery.problems(name))
 	}
 	s.watcher.Configure(sites)
+}
+
+// problems is what is wrong with the targets of a cluster.
+func (d *discovery) problems(site string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := slices.Clone(d.found[site].Problems)
+	for _, r := range d.inForce.refused {
+		if r.Entry.Site() == site {
+			all = append(all, r.String())
+		}
+	}
+	return all
 }
 
 // found is told what a cluster names now.
 func (s *server) found(ctx context.Context, site string, f discover.Found) {
 	s.discovery.mu.Lock()
+	before := s.discovery.found[site]
 	s.discovery.found[site] = f
 	s.discovery.mu.Unlock()
+	if slices.EqualFunc(before.Entries, f.Entries, discover.Entry.Same) {
+		s.engine.SetDiscoveryProblems(site, s.discovery.problems(site))
+		return
+	}
 	s.log.Info("targets discovered", zap.String("cluster", site), zap.Int("targets", len(f.Entries)), zap.Int("problems", len(f.Problems)))
 	_ = s.reload(ctx) // logged, counted and shown by /-/ready
+	s.engine.SetDiscoveryProblems(site, s.discovery.problems(site))
 }
 
 func (s *server) newWatcher() *discover.Watcher {

@@ -78,13 +78,20 @@ var (
 	varForm   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 )
 
+const noTarget = " is no target: "
+
+// faults says whether something is wrong with what an object names.
+func (f Found) faults(w workload) bool {
+	return slices.ContainsFunc(f.Problems, func(p string) bool { return strings.HasPrefix(p, w.String()+noTarget) })
+}
+
 // Read reads the annotations of one place. What is wrong with one object leaves that one out.
 func Read(site string, p Place, marked []cluster.Marked) Found {
 	var f Found
 	for _, m := range marked {
 		e, err := entry(site, p, m)
 		if err != nil {
-			f.Problems = append(f.Problems, fmt.Sprintf("%s is no target: %v", m.Ref, err))
+			f.Problems = append(f.Problems, fmt.Sprintf("%s%s%v", m.Ref, noTarget, err))
 			continue
 		}
 		f.Entries = append(f.Entries, e)
@@ -181,7 +188,7 @@ func (f Found) settle() Found {
 	problems := slices.Clone(f.Problems)
 	for _, e := range all {
 		if last := len(kept) - 1; last >= 0 && kept[last].Name == e.Name {
-			problems = append(problems, fmt.Sprintf("%s is no target: %s is %s already", e.Workload, e.Name, kept[last].Workload))
+			problems = append(problems, fmt.Sprintf("%s%s%s is %s already", e.Workload, noTarget, e.Name, kept[last].Workload))
 			continue
 		}
 		kept = append(kept, e)

@@ -211,6 +211,7 @@ func TestTargetsThatGoAreMissed(t *testing.T) {
 	require.Len(t, found.Problems, 4)
 	found = s.keep(t.Context(), found, Found{Entries: append(renamed, named("gone")...)})
 	require.Len(t, found.Problems, 3, "one is back")
+	require.Len(t, s.keep(t.Context(), Found{Entries: append(named("odd"), found.Entries...)}, Found{Entries: found.Entries, Problems: []string{"Deployment shop/odd is no target: why"}}).Problems, 4, "it is said once")
 	now = now.Add(mourned)
 	require.Empty(t, s.keep(t.Context(), found, Found{Entries: found.Entries}).Problems)
 }

@@ -29,9 +29,9 @@ func (s *site) discover(ctx context.Context) {
 		return
 	}
 	before := Found{Entries: s.entries()}
-	found, all := s.read(before)
-	if !all && s.first {
-		return // what was known stays in force until everything was read once
+	found, all := s.read()
+	if !all {
+		return // what was known stays in force until everything was read
 	}
 	found = s.keep(ctx, before, found.settle())
 	s.mu.Lock()
@@ -44,25 +44,26 @@ func (s *site) discover(ctx context.Context) {
 }
 
 // read reads each place. One that cannot be read keeps the targets that it had; all says that none is still to come.
-func (s *site) read(before Found) (f Found, all bool) {
-	all = true
+func (s *site) read() (f Found, all bool) {
+	before := s.entries()
 	for _, p := range s.places() {
 		v := s.views[p.Namespace]
 		if v == nil { // named a moment ago
-			return before, false
+			return f, false
 		}
 		marked, err := v.Marked(Annotation)
-		if err != nil {
-			f.Entries = append(f.Entries, in(p, before.Entries)...)
-			all = all && !errors.Is(err, cluster.ErrNotRead)
-		}
-		if err != nil && !errors.Is(err, cluster.ErrNotRead) {
+		switch {
+		case errors.Is(err, cluster.ErrNotRead):
+			return f, false
+		case err != nil:
+			f.Entries = append(f.Entries, in(p, before)...)
 			f.Problems = append(f.Problems, fmt.Sprintf("namespace %s cannot be read, its targets stay as they were: %v", p.Namespace, err))
+			continue
 		}
 		here := Read(s.Name, p, marked)
 		f.Entries, f.Problems = append(f.Entries, here.Entries...), append(f.Problems, here.Problems...)
 	}
-	return f, all
+	return f, true
 }
 
 func in(p Place, entries []Entry) []Entry {
@@ -87,8 +88,10 @@ func (s *site) keep(ctx context.Context, before, found Found) Found {
 			found.Problems = append(found.Problems, why+"; it stays a target until "+incidentOr(known.Incident)+" is closed")
 			continue
 		}
-		s.gone[was.Name] = farewell{why, now.Add(mourned)}
 		s.options.Log.Warn("a discovered target is gone", zap.String("cluster", s.Name), zap.String("reason", why))
+		if !found.faults(was.Workload) { // else that says it
+			s.gone[was.Name] = farewell{why, now.Add(mourned)}
+		}
 	}
 	for name, f := range s.gone {
 		if !now.Before(f.until) {

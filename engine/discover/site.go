@@ -132,7 +132,9 @@ func (s *site) arrange(ctx context.Context, watching *sync.WaitGroup, watched []
 		need(w.Workload.Namespace, cluster.ReadKinds(w.Workload.Kind))
 	}
 	for _, p := range s.places() {
-		need(p.Namespace, cluster.MarkedKinds())
+		for _, kind := range cluster.MarkedKinds() { // all at once: else each target that is found would begin the watch anew
+			need(p.Namespace, cluster.ReadKinds(kind))
+		}
 	}
 	for namespace, v := range s.views {
 		if kinds := slices.Sorted(maps.Keys(needs[namespace])); !slices.Equal(kinds, v.kinds) {
