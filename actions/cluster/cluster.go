@@ -27,7 +27,8 @@ func Family() actions.Family {
 	return actions.Family{Kind: kind, NewConnection: func() actions.Connection { return &Connection{} }}
 }
 
-// Connection is one entry of `connections.kubernetes`: one cluster, reached with one identity.
+// Connection is one entry of `connections.kubernetes`: one cluster, reached with one identity. An API server on the machine
+// itself needs `egress.allow`; a proxy is used only where the kubeconfig names one.
 type Connection struct {
 	// Kubeconfig is a kubeconfig file; it is read again when it changes. A credential plugin it names (`exec`) is run by
 	// astern, with astern's rights: take the file from nobody whom you would not let run programs there.

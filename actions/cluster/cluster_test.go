@@ -85,7 +85,7 @@ func lists(kinds string) string {
 // Kinds of extensions are learned from the server; one that is missed is asked for again, but not at every question.
 func TestKindsAreLearned(t *testing.T) {
 	var asked atomic.Int32
-	var later atomic.Bool
+	var later, back atomic.Bool
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
@@ -108,7 +108,11 @@ func TestKindsAreLearned(t *testing.T) {
 			fmt.Fprint(w, lists(more))
 		case "/api/v1":
 			fmt.Fprint(w, lists(`{"name":"services","kind":"Service","namespaced":true,"verbs":["get"]}`))
-		default: // metrics.k8s.io: an aggregated API whose server is away
+		default: // metrics.k8s.io: an aggregated API whose server may be away
+			if back.Load() {
+				fmt.Fprint(w, lists(`{"name":"nodes","kind":"NodeMetrics","namespaced":false,"verbs":["get"]}`))
+				return
+			}
 			refuse(w, 503, "ServiceUnavailable", "away", "")
 		}
 	})
@@ -125,6 +129,15 @@ func TestKindsAreLearned(t *testing.T) {
 	k, err = s.Kind(t.Context(), "Application")
 	require.NoError(t, err)
 	require.Equal(t, "v1alpha1", k.Version)
+	_, err = s.Kind(t.Context(), "NodeMetrics.metrics.k8s.io")
+	require.ErrorContains(t, err, "whether the cluster serves NodeMetrics.metrics.k8s.io is not known: GET /apis/metrics.k8s.io/v1: the server is currently unable")
+	require.NotErrorIs(t, err, ErrNoKind, "a group that could not be read may have the kind")
+	require.False(t, actions.IsPermanent(err))
+	back.Store(true)
+	k, err = s.Kind(t.Context(), "NodeMetrics.metrics.k8s.io")
+	require.NoError(t, err, "it is asked for again at once")
+	require.Equal(t, "nodes", k.Resource)
+	back.Store(false)
 	require.EqualValues(t, 1, asked.Load())
 
 	later.Store(true)

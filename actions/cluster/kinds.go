@@ -42,6 +42,8 @@ type kinds struct {
 	now    func() time.Time
 	served []Kind
 	asked  time.Time
+	// away are groups that could not be read: whether they have a kind is not known.
+	away []schema.GroupVersion
 }
 
 // Kinds lists what the cluster serves, the preferred version of a group first. It is read once, and again when a kind is
@@ -61,7 +63,7 @@ func (c *Cluster) Kind(ctx context.Context, name string) (Kind, error) {
 	if b, known := builtin[kind]; known && (group == "" || group == b.Group) {
 		return b, nil
 	}
-	return c.find(ctx, name, func(k Kind) bool { return k.Kind == kind && (group == "" || k.Group == group) })
+	return c.find(ctx, name, group, func(k Kind) bool { return k.Kind == kind && (group == "" || k.Group == group) })
 }
 
 // KindOf finds a kind by the apiVersion and kind of an object.
@@ -69,19 +71,25 @@ func (c *Cluster) KindOf(ctx context.Context, gvk schema.GroupVersionKind) (Kind
 	if b, known := builtin[gvk.Kind]; known && b.gvk() == gvk {
 		return b, nil
 	}
-	return c.find(ctx, gvk.GroupVersion().String()+" "+gvk.Kind, func(k Kind) bool { return k.gvk() == gvk })
+	return c.find(ctx, gvk.GroupVersion().String()+" "+gvk.Kind, gvk.Group, func(k Kind) bool { return k.gvk() == gvk })
 }
 
-func (c *Cluster) find(ctx context.Context, what string, fits func(Kind) bool) (Kind, error) {
+// find looks for a kind in a group (in all of them when it is empty). That there is none is said only when all were read.
+func (c *Cluster) find(ctx context.Context, what, group string, fits func(Kind) bool) (Kind, error) {
 	c.kinds.mu.Lock()
 	defer c.kinds.mu.Unlock()
-	found := first(c.kinds.served, fits)
-	if found == nil && c.kinds.now().Sub(c.kinds.asked) >= askAgain {
-		served, err := c.refresh(ctx)
-		if err != nil {
+	found := all(c.kinds.served, fits)
+	if len(found) == 0 && c.kinds.now().Sub(c.kinds.asked) >= askAgain {
+		if _, err := c.refresh(ctx); err != nil {
 			return Kind{}, err
 		}
-		found = first(served, fits)
+		found = all(c.kinds.served, fits)
+	}
+	if len(found) == 0 {
+		if err := c.retry(ctx, group); err != nil {
+			return Kind{}, fmt.Errorf("whether the cluster serves %s is not known: %w", what, err)
+		}
+		found = all(c.kinds.served, fits)
 	}
 	if len(found) == 0 {
 		return Kind{}, actions.Permanent(fmt.Errorf("%w: %s; see `kubectl api-resources`", ErrNoKind, what))
@@ -94,7 +102,7 @@ func (c *Cluster) find(ctx context.Context, what string, fits func(Kind) bool) (
 	return found[0], nil
 }
 
-func first(served []Kind, fits func(Kind) bool) []Kind {
+func all(served []Kind, fits func(Kind) bool) []Kind {
 	var found []Kind
 	for _, k := range served {
 		if fits(k) {
@@ -104,7 +112,7 @@ func first(served []Kind, fits func(Kind) bool) []Kind {
 	return found
 }
 
-// refresh asks for every group. A group whose own server is away (an aggregated API) is left out: the rest still works.
+// refresh asks for every group. One whose own server is away (an aggregated API) is remembered: the rest still works.
 func (c *Cluster) refresh(ctx context.Context) ([]Kind, error) {
 	var groups metav1.APIGroupList
 	if err := c.read(ctx, "/apis", &groups); err != nil {
@@ -114,17 +122,37 @@ func (c *Cluster) refresh(ctx context.Context) ([]Kind, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.kinds.away = nil
 	for _, g := range groups.Groups {
 		for _, v := range preferredFirst(g) {
 			more, err := c.version(ctx, "/apis/"+g.Name+"/"+v, g.Name, v)
-			if err != nil && ctx.Err() != nil {
-				return nil, err
+			if err != nil {
+				c.kinds.away = append(c.kinds.away, schema.GroupVersion{Group: g.Name, Version: v})
 			}
 			served = append(served, more...)
 		}
 	}
 	c.kinds.served, c.kinds.asked = served, c.kinds.now()
-	return served, nil
+	return served, ctx.Err()
+}
+
+// retry reads what of a group could not be read before.
+func (c *Cluster) retry(ctx context.Context, group string) error {
+	var away []schema.GroupVersion
+	var failed []error
+	for _, gv := range c.kinds.away {
+		if group != "" && gv.Group != group {
+			away = append(away, gv)
+			continue
+		}
+		more, err := c.version(ctx, "/apis/"+gv.String(), gv.Group, gv.Version)
+		if err != nil {
+			away, failed = append(away, gv), append(failed, err)
+		}
+		c.kinds.served = append(c.kinds.served, more...)
+	}
+	c.kinds.away = away
+	return errors.Join(failed...)
 }
 
 func preferredFirst(g metav1.APIGroup) []string {
@@ -139,7 +167,7 @@ func preferredFirst(g metav1.APIGroup) []string {
 
 func (c *Cluster) version(ctx context.Context, path, group, version string) ([]Kind, error) {
 	var list metav1.APIResourceList
-	if err := c.read(ctx, path, &list); err != nil {
+	if err := c.read(ctx, path, &list); err != nil && !IsNotFound(err) { // a group that was just removed has none
 		return nil, err
 	}
 	var served []Kind
