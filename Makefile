@@ -16,7 +16,7 @@ VERSION ?= dev
 LINT := go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 
 # CLUSTERED are the packages with tests against a real Kubernetes control plane.
-CLUSTERED = $(sort $(dir $(addprefix ./,$(shell grep -rl --include='*_test.go' '^//go:build cluster$$' actions engine tools))))
+CLUSTERED = $(sort $(dir $(addprefix ./,$(shell grep -rl --include='*_test.go' '^//go:build cluster$$' actions charts engine tools))))
 
 .PHONY: help demo demo-keep build image test e2e cluster crash race fuzz lint format generate bench neighbours neighbours-cluster clean
 
