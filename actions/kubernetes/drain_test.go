@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -197,93 +198,60 @@ func TestVolumesOutliveADrain(t *testing.T) {
 	require.Empty(t, s.Writes())
 }
 
-// autoscaled is an HPA of green that, once it sees 0, writes what it decided before; times says how often.
-func autoscaled(s *clustertest.Server, times int) {
-	s.Add(`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: green, namespace: shop}, spec: {minReplicas: 2, maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api-green}}}`)
-	s.Before(func(call clustertest.Call) *clustertest.Fault {
-		if call.Verb == "get" && call.Resource == "deployments" && times > 0 && replicasOf(s, "api-green") == 0 {
-			times--
-			scaledAt(s, "api-green", 5)
-		}
-		return nil
+func TestADrainUnderAnOwner(t *testing.T) {
+	s := left(t)
+	s.Change(deployment, "shop", "api-green", func(o map[string]any) {
+		_ = unstructured.SetNestedField(o, "shop:apps/Deployment:shop/api-green", "metadata", "annotations", "argocd.argoproj.io/tracking-id")
 	})
+	s.Add(`{apiVersion: v1, kind: Namespace, metadata: {name: argocd}}` + "\n---\n" +
+		`{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: shop, namespace: argocd}, spec: {destination: {namespace: shop}, syncPolicy: {automated: {selfHeal: true}}}, status: {resources: [{group: apps, kind: Deployment, version: v1, namespace: shop, name: api-green}]}}`)
+	_, err := drainOf(t, drainGreen).Plan(t.Context(), envOf(t, s))
+	require.ErrorContains(t, err, "argocd/pause")
+	under := drainOf(t, strings.Replace(drainGreen, "}", ", under: argocd/argocd/shop}", 1))
+	_, err = under.Plan(t.Context(), envOf(t, s))
+	require.NoError(t, err)
+	_, err = under.Run(t.Context(), envOf(t, s))
+	require.ErrorContains(t, err, "not paused")
+	require.Empty(t, s.Writes())
 }
 
-func TestAnAutoscalerIsKeptOut(t *testing.T) {
+// Two installations of astern do not drain one side at once.
+func TestADrainThatAnotherInstallationHas(t *testing.T) {
 	s := left(t)
-	autoscaled(s, 1)
-	var told []string
-	env := envOf(t, s)
-	env.Progress = func(line string) { told = append(told, line) }
-	did, err := drainOf(t, drainGreen).Run(t.Context(), env)
+	east, west := envOf(t, s), envOf(t, s)
+	east.Installation, west.Installation = "east", "west"
+	graceful(s, "api-green", 30)
+	s.EndPods("shop")
+	east.Progress = func(string) {
+		_, err := drainOf(t, drainGreen).Run(t.Context(), west)
+		require.ErrorContains(t, err, `claimed by the installation "east"`)
+		s.EndPods("shop")
+	}
+	_, err := drainOf(t, drainGreen).Run(t.Context(), east)
 	require.NoError(t, err)
-	require.Contains(t, told, "Deployment shop/api-green: an autoscaler wrote 5 replicas; 0 is written again")
-	require.Equal(t, 3, did.Outputs.(DrainOutputs).Replicas)
-	require.Zero(t, replicasOf(s, "api-green"))
-	require.Len(t, s.Writes(), 2)
-
-	s = left(t)
-	autoscaled(s, 2)
-	_, err = drainOf(t, drainGreen).Run(t.Context(), envOf(t, s))
-	require.ErrorContains(t, err, "somebody scaled it to 5 meanwhile: it is left at that")
-	require.True(t, actions.IsPermanent(err), "who writes it twice is no autoscaler at rest")
-	require.Len(t, s.Writes(), 2)
 }
 
-// The 0 is believed only when an autoscaler had the time to write once more.
-func TestAnAutoscalerIsGivenItsTime(t *testing.T) {
-	s := left(t)
-	autoscaled(s, 0)
-	d, env := drainOf(t, drainGreen), envOf(t, s)
-	d.period = time.Hour
-	ctx, cancel := context.WithCancel(t.Context())
-	looks := 0
-	s.Before(func(call clustertest.Call) *clustertest.Fault {
-		if call.Verb == "get" && call.Resource == "deployments" && replicasOf(s, "api-green") == 0 {
-			if looks++; looks == 3 {
-				cancel()
-			}
-		}
-		return nil
-	})
-	_, err := d.Run(ctx, env)
-	require.ErrorIs(t, err, context.Canceled)
-	require.Empty(t, s.All("Pod", "shop", "track=green"))
+// A 0 that the controller has not seen ends no pod.
+func TestADrainThatTheControllerHasNotSeen(t *testing.T) {
+	s := clustertest.New(t)
+	s.Add(strings.Replace(trackAt("green", "a", 0), "spec:", "status: {observedGeneration: 0}\nspec:", 1))
+	err := drainOf(t, drainGreen).Verify(t.Context(), envOf(t, s))
+	require.ErrorContains(t, err, "has not seen the 0 replicas")
+	require.ErrorIs(t, err, actions.ErrNotDone)
 }
 
-// A person who scales it is no autoscaler: his word stands.
-func TestAPersonWhoScalesItUpIsRespected(t *testing.T) {
+// A StatefulSet ends its pods one after the other.
+func TestADrainOfAStatefulSetTakesLonger(t *testing.T) {
 	s := left(t)
-	s.Before(func(call clustertest.Call) *clustertest.Fault {
-		if call.Verb == "get" && call.Resource == "deployments" && replicasOf(s, "api-green") == 0 {
-			scaledAt(s, "api-green", 1)
-		}
-		return nil
-	})
-	_, err := drainOf(t, drainGreen).Run(t.Context(), envOf(t, s))
-	require.ErrorContains(t, err, "somebody scaled it to 1 meanwhile")
-	require.EqualValues(t, 1, replicasOf(s, "api-green"))
-	require.Len(t, s.Writes(), 1)
-}
-
-func TestKEDAIsPaused(t *testing.T) {
-	s := left(t)
-	s.Add(`{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: green, namespace: shop, uid: scaled-1, annotations: {autoscaling.keda.sh/paused-replicas: "2"}}, spec: {scaleTargetRef: {name: api-green}}}` + "\n---\n" +
-		`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: keda-hpa-green, namespace: shop, ownerReferences: [{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, name: green, uid: scaled-1, controller: true}]}, spec: {maxReplicas: 9, scaleTargetRef: {kind: Deployment, name: api-green}}}`)
-	d, env := drainOf(t, drainGreen), envOf(t, s)
-	change, err := d.Plan(t.Context(), env)
+	s.Add(greenSet)
+	parameters := `{kind: StatefulSet, namespace: shop, name: db-green, service: api}`
+	change, err := drainOf(t, parameters).Plan(t.Context(), envOf(t, s))
 	require.NoError(t, err)
-	require.Contains(t, change.Diff, `+ ScaledObject shop/green metadata.annotations[autoscaling.keda.sh/paused]: "true"`)
-	require.Contains(t, change.Diff, `~ ScaledObject shop/green metadata.annotations[autoscaling.keda.sh/paused-replicas]: "2" -> "0"`)
-	did, err := d.Run(t.Context(), env)
+	require.Equal(t, "drain StatefulSet shop/db-green: 2 pods end within 1m0s", change.Summary)
+	s.Change(statefulSet, "shop", "db-green", func(o map[string]any) { _ = unstructured.SetNestedField(o, "Parallel", "spec", "podManagementPolicy") })
+	change, err = drainOf(t, parameters).Plan(t.Context(), envOf(t, s))
 	require.NoError(t, err)
-	require.Equal(t, DrainOutputs{Replicas: 3, Paused: "green"}, did.Outputs)
-	require.Equal(t, map[string]string{kedaPaused: "true", kedaReplicas: "0", drainedKey: fmt.Sprintf(`{"key":%q,"paused":null,"paused_replicas":"2"}`, env.Key)},
-		s.Get("ScaledObject", "shop", "green").GetAnnotations())
-	require.Equal(t, []string{"patch scaledobjects shop/green", "patch deployments/scale shop/api-green"}, s.Writes(), "KEDA first")
-	_, err = drainOf(t, drainGreen).Run(t.Context(), env)
-	require.NoError(t, err)
-	require.Len(t, s.Writes(), 2)
+	require.Equal(t, "drain StatefulSet shop/db-green: 2 pods end within 30s", change.Summary)
 }
 
 // Between the last reading and the write the world may move: what was read is written to, or nothing.
@@ -335,7 +303,15 @@ func TestWhatADrainFinds(t *testing.T) {
 	s.Change(deployment, "shop", "api-green", func(o map[string]any) { _ = unstructured.SetNestedField(o, "x", "metadata", "annotations", "note") })
 	require.Equal(t, first, found(), "an earlier step switches, an autoscaler scales")
 	labelled(s, "api-green", "version", "3")
-	require.NotEqual(t, first, found(), "another version")
+	version := found()
+	require.NotEqual(t, first, version, "another version")
+	same := s.Get(deployment, "shop", "api-green").Object
+	s.Remove(deployment, "shop", "api-green")
+	unstructured.RemoveNestedField(same, "metadata", "uid")
+	raw, err := json.Marshal(same)
+	require.NoError(t, err)
+	s.Add(string(raw))
+	require.NotEqual(t, version, found(), "another object of the name")
 }
 
 // Connections have the whole time even where the pods' own is shorter: the rest goes by before the pods are told to end.

@@ -79,6 +79,8 @@ func TestAJobRunsOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, did.Output, again.Output)
 	require.Len(t, s.Writes(), 1)
+	_, err = j.Plan(t.Context(), env)
+	require.NoError(t, err, "a Job that is there is no obstacle")
 	env.Key = "incident-2/step-1"
 	_, err = j.Run(t.Context(), env)
 	require.NoError(t, err)
@@ -190,6 +192,24 @@ func TestAJobWhoseAnswerGetsLost(t *testing.T) {
 	require.NoError(t, j.Verify(t.Context(), env))
 	_, err = j.Run(t.Context(), env)
 	require.NoError(t, err)
+	require.Len(t, s.All("Job", "shop", ""), 1)
+}
+
+// A second attempt that is as fast as the first finds its Job made.
+func TestAJobThatIsMadeTwiceAtOnce(t *testing.T) {
+	s := jobs(t)
+	j, env := jobOf(t, smokeJob), envOf(t, s)
+	s.Before(func(call clustertest.Call) *clustertest.Fault {
+		if call.Verb == "create" && s.Get("Job", "shop", j.ref(env).Name) == nil {
+			raw, err := j.object(env).MarshalJSON()
+			require.NoError(t, err)
+			s.Add(string(raw))
+		}
+		return nil
+	})
+	_, err := j.Run(t.Context(), env)
+	require.NoError(t, err)
+	require.Empty(t, s.Writes())
 	require.Len(t, s.All("Job", "shop", ""), 1)
 }
 
