@@ -35,6 +35,7 @@ spec:
       containers:
       - name: app
         image: registry.example/api:%[1]s
+        args: ["--password=hunter2-%[1]s"]
         env:
         - {name: DATABASE, value: "postgres://api:hunter2-%[1]s@db/shop"}
         - {name: SETTING, valueFrom: {configMapKeyRef: {name: api-%[2]s, key: setting}}}

@@ -210,12 +210,16 @@ func TestRolledOut(t *testing.T) {
 		return rolloutPod{name: name, hash: hash, ready: ready, going: going}
 	}
 	zero := pod("db-0", "db-1", true, false)
+	never := set(0, 0)
+	unstructured.RemoveNestedField(never.obj.Object, "status", "observedGeneration")
 	for name, c := range map[string]struct {
 		of   rollout
 		pods []rolloutPod
 		done bool
 	}{
 		"rolled out":          {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", true, false)}, true},
+		"never seen":          {never, []rolloutPod{zero, pod("db-1", "db-1", true, false)}, false},
+		"one more, not ready": {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", true, false), pod("db-2", "db-1", false, false)}, false},
 		"not seen":            {set(0, 1), []rolloutPod{zero, pod("db-1", "db-1", true, false)}, false},
 		"one is ending":       {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", true, false), pod("db-2", "db-1", true, true)}, false},
 		"one is not ready":    {set(0, 2), []rolloutPod{zero, pod("db-1", "db-1", false, false)}, false},

@@ -46,10 +46,14 @@ func halted(t testing.TB, s *clustertest.Server) {
 // The plan says everything that will change, and no value of a variable.
 func TestUndoPlan(t *testing.T) {
 	s := shop(t)
+	s.Change(deployment, "shop", "api", func(o map[string]any) {
+		_ = unstructured.SetNestedField(o, hidden, "spec", "template", "metadata", "annotations", "token")
+	})
 	change, err := undo(t, digestAt(t, "1")).Plan(t.Context(), envOf(t, s))
 	require.NoError(t, err)
 	diff := strings.Join(change.Diff, "\n")
 	require.NotContains(t, diff, hidden)
+	require.Contains(t, diff, "- Deployment shop/api spec.template.metadata.annotations.token\n")
 	for _, line := range []string{
 		"~ Deployment shop/api container app image: registry.example/api:2-broken@sha256:",
 		" -> registry.example/api:1@sha256:",
@@ -60,6 +64,8 @@ func TestUndoPlan(t *testing.T) {
 		require.Contains(t, diff, line)
 	}
 	require.NotContains(t, diff, "replicas")
+	require.Contains(t, diff, "~ Deployment shop/api container app.args changes\n")
+	require.NotContains(t, diff, "app.env changes")
 	require.Regexp(t, `^undo Deployment shop/api: back to revision 2 of .* UTC \(registry.example/api:1@sha256:[0-9a-f]{64}\)$`, change.Summary)
 }
 
