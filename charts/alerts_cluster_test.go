@@ -37,6 +37,11 @@ func TestClusterChartAlertsFireAndRest(t *testing.T) {
 	written, _ := object(spec).at("groups", 0, "rules").([]any)
 	require.Len(t, written, len(fires), "each alert has its case here")
 
+	runbooks, err := os.ReadFile("../docs/operations.md")
+	require.NoError(t, err)
+	for name := range fires {
+		require.True(t, name == "Watchdog" || strings.Contains(string(runbooks), "\n### "+name+"\n"), "docs/operations.md has no runbook of %s", name)
+	}
 	dir := t.TempDir()
 	text, err := yaml.Marshal(spec)
 	require.NoError(t, err)
