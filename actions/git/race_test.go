@@ -113,7 +113,7 @@ func personPushes(t *testing.T, o *repositorytest.Origin, on func() bool) []stri
 		if exec.Command("git", "-C", o.Work, "push", "-q", "origin", "HEAD:main").Run() == nil {
 			pushed = append(pushed, o.Git(t, "rev-parse", "HEAD"))
 		}
-		<-time.After(rand.N(200 * time.Millisecond))
+		<-time.After(rand.N(250 * time.Millisecond))
 		o.Git(t, "fetch", "-q", "origin")
 	}
 	return pushed
