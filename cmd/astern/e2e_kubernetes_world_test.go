@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"astern.dev/astern/actions/repository/repositorytest"
 	"astern.dev/astern/engine/incident"
 	"astern.dev/astern/examples/demo/rig"
 	"astern.dev/astern/tools/controlplane"
@@ -34,6 +35,8 @@ type clusterWorld struct {
 	traffic   *controlplane.Traffic
 	fill      *strings.Replacer
 	account   string
+	origin    *repositorytest.Origin
+	scene     scene
 }
 
 // clusterRig is what the scenarios share.
@@ -44,11 +47,11 @@ type clusterRig struct {
 	outage   sync.Mutex
 }
 
-// scene says how the files are filled in.
+// scene says how the files are filled in: the kind of the workload, and the procedure that is in procedures-<name>.yaml.
 type scene struct{ kind, procedure string }
 
-// newClusterWorld puts up a world in which the good version runs and answers, and astern has been told nothing but its files.
-func newClusterWorld(t *testing.T, r *clusterRig, s scene, manifests string) *clusterWorld {
+// newClusterWorld puts up a world in which nothing runs yet, and astern has been told nothing but its files.
+func newClusterWorld(t *testing.T, r *clusterRig, s scene) *clusterWorld {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	t.Cleanup(cancel)
 	up, err := rig.Watch(ctx, r.programs)
@@ -58,14 +61,18 @@ func newClusterWorld(t *testing.T, r *clusterRig, s scene, manifests string) *cl
 	t.Cleanup(w.tell)
 	w.account, err = r.KubeconfigFor(ctx, w.namespace, "astern")
 	require.NoError(t, err)
-	w.apply(manifests)
+	w.origin = repositorytest.New(t)
+	server := w.origin.HTTPS(t)
+	w.scene = s
 	w.fill = strings.NewReplacer(
+		"<<Git>>", server.URL+"/team/config.git", "<<GitCA>>", server.Connection(t).HTTPS.CAFile, "<<Repository>>", w.origin.Bare,
 		"<<Alertmanager>>", up.Alertmanager.URL, "<<AlertmanagerHost>>", up.Alertmanager.Host, "<<Prometheus>>", up.Prometheus.URL,
 		"<<Slack>>", up.Addresses.SlackURL, "<<Kubeconfig>>", w.account, "<<Namespace>>", w.namespace,
 		"<<Kind>>", s.kind, "<<Procedure>>", s.procedure, "<<Metrics>>", w.metrics())
 	for _, name := range []string{"prometheus.yml", "prometheus-rules.yaml"} {
-		require.NoError(t, os.WriteFile(filepath.Join(w.Dir, name), []byte(w.text(name)), 0o600))
+		w.write(w.Dir, name, w.text(name))
 	}
+	w.write(w.Dir, "git.token", repositorytest.Canary)
 	require.NoError(t, w.Prometheus.Reload(ctx))
 	return w
 }
@@ -80,7 +87,7 @@ func (w *clusterWorld) tell() {
 	list, err := w.incidents(ctx)
 	w.t.Log(err)
 	for _, i := range list {
-		told, err := w.Astern.Run(ctx, "timeline", i.ID)
+		told, err := w.Astern.Run(ctx, "explain", i.ID)
 		w.t.Log(told, err)
 	}
 	seen, err := w.Astern.Run(ctx, "targets", shop)
@@ -100,20 +107,35 @@ func (w *clusterWorld) metrics() string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
+// text is one of the files, filled in.
 func (w *clusterWorld) text(name string) string {
+	w.t.Helper()
+	if name == "procedures.yaml" {
+		name = "procedures-" + w.scene.procedure + ".yaml"
+	}
 	text, err := os.ReadFile(filepath.Join("testdata/e2e/kubernetes", name))
 	require.NoError(w.t, err)
-	if w.fill == nil {
-		return string(text)
-	}
 	return w.fill.Replace(string(text))
 }
 
-// apply applies manifests as a deployer does.
-func (w *clusterWorld) apply(name string) {
+func (w *clusterWorld) write(dir, name, text string) {
 	w.t.Helper()
-	_, err := w.kubectlIn(w.ctx, w.text(name), "apply", "--server-side", "--field-manager=deployer", "--filename=-")
+	require.NoError(w.t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+}
+
+// apply applies manifests as a deployer does.
+func (w *clusterWorld) apply(text string) {
+	w.t.Helper()
+	_, err := w.kubectlIn(w.ctx, text, "apply", "--server-side", "--field-manager=deployer", "--filename=-")
 	require.NoError(w.t, err)
+}
+
+// commit puts a version of the manifests on the branch and gives the commit.
+func (w *clusterWorld) commit(name string) string {
+	w.t.Helper()
+	w.origin.Commit(w.t, name, map[string]string{"shop/api.yaml": w.text(name), "shop/service.yaml": w.text("service.yaml")})
+	w.origin.Git(w.t, "push", "--quiet", "origin", "main")
+	return w.origin.Git(w.t, "rev-parse", "HEAD")
 }
 
 func (w *clusterWorld) kubectlIn(ctx context.Context, stdin string, args ...string) (string, error) {
@@ -151,10 +173,10 @@ func (w *clusterWorld) grant() {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	for _, name := range []string{"astern.yaml", "rules.yaml", "targets.yaml", "communications.yaml", "procedures.yaml"} {
-		require.NoError(w.t, os.WriteFile(filepath.Join(dir, name), []byte(w.text(name)), 0o600))
+		w.write(dir, name, w.text(name))
 	}
-	for _, token := range []string{"sender", "on-call", "slack"} {
-		require.NoError(w.t, os.WriteFile(filepath.Join(dir, token+".token"), []byte("unused"), 0o600))
+	for _, token := range []string{"sender", "on-call", "slack", "git"} {
+		w.write(dir, token+".token", "unused")
 	}
 	roles, err := exec.CommandContext(w.ctx, w.binary, "rbac", "--service-account="+w.namespace+"/astern", dir).Output()
 	require.NoError(w.t, err)
