@@ -27,6 +27,8 @@ var fires = map[string][2]string{
 	"AsternBadReleaseRuns":     {`astern_target_bad_release{target="api"} 1x70`, `astern_target_bad_release{target="api"} 0x70`},
 	"AsternDiscoveryProblems":  {`astern_discovery_problems{cluster="prod"} 2x70`, `astern_discovery_problems{cluster="prod"} 0x70`},
 	"AsternRollbackFailed":     {`astern_incidents_ended_total{phase="failed"} 0x60 1x10`, `astern_incidents_ended_total{phase="succeeded"} 0x60 1x10`},
+	"AsternStepInDoubt":        {`astern_steps_total{outcome="in_doubt"} 0x60 1x10`, `astern_steps_total{outcome="succeeded"} 0x60 1x10`},
+	"AsternJournalWriteErrors": {`astern_deliveries_total{result="unavailable"} 0x63 3x10`, `astern_deliveries_total{result="stored"} 0x63 3x10`},
 	"AsternNoticeOverdue":      {"astern_notices_overdue_total 0x60 2x10", "astern_notices_overdue_total 2x70"},
 	"AsternStuck":              {"astern_retries_total 0+10x70", "astern_retries_total 0+1x70"},
 }
