@@ -39,9 +39,10 @@ type Reconcile struct {
 
 // ReconcileOutputs is what later steps can read.
 type ReconcileOutputs struct {
-	// Revision is what it is at now; Before what it was at.
+	// Revision is what it is at now.
 	Revision string `json:"revision"`
-	Before   string `json:"before"`
+	// Before is what it was at before.
+	Before string `json:"before"`
 }
 
 // Name is flux/reconcile.
