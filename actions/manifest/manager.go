@@ -247,3 +247,19 @@ func (s *set) stays(it *item) {
 		}
 	}
 }
+
+// unheld says which keys of a Secret nobody holds: what was applied as stringData the server keeps as data, and no apply
+// takes it away again.
+func (it *item) unheld() {
+	if it.live == nil || it.ref.Kind != "Secret" {
+		return
+	}
+	for _, key := range sorted(below(it.live.Object, "data")) {
+		_, asData := below(it.body.Object, "data")[key]
+		_, asText := below(it.body.Object, "stringData")[key]
+		held := func(o owner) bool { return o.owns("f:data", "f:"+key) }
+		if !asData && !asText && !slices.ContainsFunc(it.owners, held) {
+			it.note("data.%s stays: it was applied as stringData, which leaves nobody to take it away; remove it by hand", key)
+		}
+	}
+}

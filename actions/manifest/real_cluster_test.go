@@ -245,6 +245,12 @@ func TestClusterAllOrNothing(t *testing.T) {
 	s.serverSide(t, "ci", "{apiVersion: v1, kind: Secret, metadata: {name: token}, immutable: true, stringData: {token: hush-hush-1}}")
 	secret := to("secret", "{apiVersion: v1, kind: Secret, metadata: {name: token}, immutable: true, stringData: {token: hush-hush-2}}")
 	s.refuses(t, "its text is left out", func(m *Revert) { secret(m); m.Kinds = []string{"Secret"} })
+	s.serverSide(t, "ci", "{apiVersion: v1, kind: Secret, metadata: {name: texts}, stringData: {a: one, b: two}}")
+	texts := to("texts", "{apiVersion: v1, kind: Secret, metadata: {name: texts}, stringData: {a: three}}")
+	planned := s.plan(t, func(m *Revert) { texts(m); m.Kinds = []string{"Secret"} })
+	require.Contains(t, strings.Join(planned.Diff, "\n"), "data.b stays: it was applied as stringData")
+	require.NotContains(t, fmt.Sprint(planned), "three")
+	require.NotContains(t, fmt.Sprint(planned), "dGhyZWU")
 	s.refuses(t, "was not applied by astern but by ci", func(m *Revert) { m.Manager = "astern" })
 	require.Equal(t, map[string]any{"LEVEL": "debug", "MORE": "x"}, s.get(t, "ConfigMap", "api").Object["data"])
 }

@@ -200,6 +200,7 @@ func (s *set) prepare(it *item) error {
 	s.marked(it)
 	s.recorded(it)
 	s.stays(it)
+	it.unheld()
 	return nil
 }
 
