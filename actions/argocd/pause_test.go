@@ -60,7 +60,7 @@ func TestPauseLeavesWhatAPersonPaused(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, PauseOutputs{}, did.Outputs)
 			require.Equal(t, before, r.State())
-			did, err = resume(t, "").Run(t.Context(), r.env())
+			did, err = resume(t, ", watch: 0s").Run(t.Context(), r.env())
 			require.NoError(t, err)
 			require.Equal(t, "auto-sync of argocd/shop: off, not paused by astern: left so", did.Summary)
 			require.Equal(t, before, r.State())
@@ -218,14 +218,14 @@ func TestPauseByWindow(t *testing.T) {
 	require.Equal(t, good, r.app(t).at())
 
 	r.standIn.head = good
-	must(resume(t, ", not: "+bad+", watch: 1ms, window: {project: shop}").Run(t.Context(), r.env()))(t)
+	must(resume(t, ", not: "+bad+", watch: 0s, window: {project: shop}").Run(t.Context(), r.env()))(t)
 	require.Len(t, cluster.Windows(r.Get("AppProject", "argocd", "shop")), 1)
 	require.NotContains(t, r.State(), cluster.PausedKey)
 }
 
 func TestPauseByWindowIsHeldByEveryIncident(t *testing.T) {
 	r := begin(t)
-	window, project := ", window: {project: shop, for: 2h}", ", watch: 1ms, window: {project: shop}"
+	window, project := ", window: {project: shop, for: 2h}", ", watch: 0s, window: {project: shop}"
 	must(pause(t, window).Run(t.Context(), r.as("one")))(t)
 	must(pause(t, window).Run(t.Context(), r.as("two")))(t)
 	require.Len(t, cluster.Windows(r.Get("AppProject", "argocd", "shop")), 2, "one window does for both")

@@ -27,10 +27,11 @@ type Resume struct {
 	Namespace string `yaml:"namespace"`
 	// Application is its name.
 	Application string `yaml:"application"`
-	// Not is the bad revision, which Argo CD must no longer want.
+	// Not is the bad revision, which Argo CD must no longer want. Only with `watch: 0s` may it be left out.
 	Not string `yaml:"not,omitempty"`
 	// Revision is what Argo CD must want, such as the commit of the revert; without it any but the bad one will do. Name it
-	// where others commit to the same branch: a commit upon the bad one brings the bad one, too.
+	// where others commit to the same branch: a commit upon the bad one brings the bad one, too. A commit upon the good one is
+	// not told from it: then a person decides, so let argocd/sync to it come right after the revert.
 	Revision string `yaml:"revision,omitempty"`
 	// Watch is how long to watch that the bad revision stays away; 1m without a word, 0s not at all. The step's timeout must be
 	// longer.
@@ -78,8 +79,11 @@ func (r *Resume) Validate() error {
 	if r.Revision != "" {
 		failed = append(failed, checkRevision("revision", r.Revision))
 	}
-	if d := time.Duration(r.watch()); d < 0 || d > time.Hour {
+	switch d := time.Duration(r.watch()); {
+	case d < 0 || d > time.Hour:
 		failed = append(failed, errors.New("watch: must be from 0s to 1h"))
+	case d > 0 && r.Not == "":
+		failed = append(failed, errors.New("not: without the bad revision nothing can be watched for; `watch: 0s` gives auto-sync back without a look"))
 	}
 	if r.Window != nil {
 		failed = append(failed, cluster.CheckName("window.project", r.Window.Project))
@@ -141,7 +145,7 @@ func (r *Resume) Plan(ctx context.Context, env actions.Env) (actions.Change, err
 	}
 	change.Diff = append(change.Diff, line)
 	if r.Not != "" || r.Revision != "" {
-		change.Diff = append(change.Diff, "= only when Argo CD wants "+r.wish()+"; then watched for "+time.Duration(r.watch()).String())
+		change.Diff = append(change.Diff, "= only when Argo CD wants "+r.wish()+"; then watched for "+short(r.watch()))
 	}
 	if err != nil {
 		return actions.Change{}, err

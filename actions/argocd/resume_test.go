@@ -179,7 +179,7 @@ func TestResumePlanSaysWhatComesBack(t *testing.T) {
 		return change
 	}
 	first := plan()
-	require.Equal(t, []string{"= Application argocd/shop auto-sync: on with prune with selfHeal", "= only when Argo CD wants 111111111111; then watched for 1m0s"}, first.Diff)
+	require.Equal(t, []string{"= Application argocd/shop auto-sync: on with prune with selfHeal", "= only when Argo CD wants 111111111111; then watched for 1m"}, first.Diff)
 	must(pause(t, "").Run(t.Context(), r.env()))(t)
 	second := plan()
 	require.Equal(t, "~ Application argocd/shop auto-sync: off -> on with prune with selfHeal", second.Diff[0])

@@ -197,6 +197,16 @@ func TestHostileInput(t *testing.T) {
 	}
 }
 
+// A bad revision that was rendered to nothing is no leave to resume.
+func TestResumeWantsToKnowTheBadRevision(t *testing.T) {
+	minute, none, long := actions.Duration(time.Minute), actions.Duration(0), actions.Duration(2*time.Hour)
+	for _, watch := range []*actions.Duration{nil, &minute} {
+		require.ErrorContains(t, (&Resume{Namespace: "argocd", Application: "shop", Revision: good, Watch: watch}).Validate(), "not: without the bad revision")
+	}
+	require.NoError(t, (&Resume{Namespace: "argocd", Application: "shop", Watch: &none}).Validate())
+	require.ErrorContains(t, (&Resume{Namespace: "argocd", Application: "shop", Not: bad, Watch: &long}).Validate(), "watch: must be")
+}
+
 // harmless says that the text is a name, or a commit, whatever else it may look like.
 func harmless(field, text string) bool {
 	if field == "revision" || field == "not" {
@@ -238,7 +248,7 @@ func TestAnotherInstallationIsRefused(t *testing.T) {
 	env.Installation = "one"
 	must(pause(t, "").Run(t.Context(), env))(t)
 	env.Installation = "two"
-	for _, action := range []actions.Action{pause(t, ""), syncTo(t, good, ""), resume(t, ", watch: 1ms")} {
+	for _, action := range []actions.Action{pause(t, ""), syncTo(t, good, ""), resume(t, ", watch: 0s")} {
 		_, err := action.Run(t.Context(), env)
 		require.ErrorContains(t, err, `claimed by the installation "one"`)
 		require.True(t, actions.IsPermanent(err))

@@ -109,4 +109,12 @@ func TestReconcileForcesInOneWrite(t *testing.T) {
 	f := r.the(t, theChart)
 	require.Equal(t, f.Status.LastHandledReconcileAt, f.Status.LastHandledForceAt)
 	require.Equal(t, f.Status.LastHandledReconcileAt, f.Status.LastHandledResetAt)
+	for _, field := range []string{"lastHandledForceAt", "lastHandledResetAt"} {
+		handled := f.Status.LastHandledReconcileAt
+		r.standIn.deaf = true
+		r.change(theChart, func(o map[string]any) { set(o, "before", "status", field) })
+		require.ErrorContains(t, force.Verify(t.Context(), r.env()), "has not worked the request off", field)
+		r.change(theChart, func(o map[string]any) { set(o, handled, "status", field) })
+		require.NoError(t, force.Verify(t.Context(), r.env()))
+	}
 }

@@ -35,10 +35,12 @@ type Resume struct {
 	Namespace string `yaml:"namespace"`
 	// Object is its name.
 	Object string `yaml:"name"`
-	// Not is the bad revision, which its source must no longer have.
+	// Not is the bad revision, which its source must no longer have. Only with `watch: 0s` may it be left out, and for an
+	// ImageUpdateAutomation.
 	Not string `yaml:"not,omitempty"`
 	// Revision is what its source must have, such as the commit of the revert; without it any but the bad one will do. Name it
-	// where others commit to the same branch: a commit upon the bad one brings the bad one, too.
+	// where others commit to the same branch: a commit upon the bad one brings the bad one, too. A commit upon the good one is
+	// not told from it: then a person decides, so let flux/reconcile of the source come right after the revert.
 	Revision string `yaml:"revision,omitempty"`
 	// Watch is how long to watch that the bad revision stays away; 1m without a word, 0s not at all. The step's timeout must be
 	// longer.
@@ -78,8 +80,11 @@ func (r *Resume) Validate() error {
 			failed = append(failed, checkRevision(field, value))
 		}
 	}
-	if r.watch() < 0 || r.watch() > time.Hour {
+	switch d := r.watch(); {
+	case d < 0 || d > time.Hour:
 		failed = append(failed, errors.New("watch: must be from 0s to 1h"))
+	case d > 0 && r.Not == "" && r.Kind != "ImageUpdateAutomation":
+		failed = append(failed, errors.New("not: without the bad revision nothing can be watched for; `watch: 0s` gives it back without a look"))
 	}
 	return errors.Join(failed...)
 }

@@ -69,8 +69,8 @@ func TestResumeLeavesWhatAnotherIncidentNeeds(t *testing.T) {
 	did := must(resume(t, ", not: "+good+", watch: 1ms").Run(t.Context(), r.as("one")))(t)
 	require.Contains(t, did.Summary, "stays suspended, two needs it, too; by hand: flux resume kustomization shop -n flux-system")
 	require.True(t, r.the(t, theShop).suspended())
-	require.NoError(t, resume(t, "").Verify(t.Context(), r.as("one")))
-	require.ErrorIs(t, resume(t, "").Verify(t.Context(), r.as("two")), actions.ErrNotDone)
+	require.NoError(t, resume(t, ", watch: 0s").Verify(t.Context(), r.as("one")))
+	require.ErrorIs(t, resume(t, ", watch: 0s").Verify(t.Context(), r.as("two")), actions.ErrNotDone)
 	must(resume(t, ", not: "+good+", watch: 1ms").Run(t.Context(), r.as("two")))(t)
 	require.False(t, r.the(t, theShop).suspended())
 }
@@ -78,7 +78,7 @@ func TestResumeLeavesWhatAnotherIncidentNeeds(t *testing.T) {
 func TestResumeRefusesABrokenRecord(t *testing.T) {
 	r := off(t)
 	r.change(theShop, func(o map[string]any) { set(o, "{}", "metadata", "annotations", cluster.PausedKey) })
-	_, err := resume(t, "").Run(t.Context(), r.env())
+	_, err := resume(t, ", watch: 0s").Run(t.Context(), r.env())
 	require.ErrorContains(t, err, "is no record of a pause")
 	require.True(t, r.the(t, theShop).suspended())
 }

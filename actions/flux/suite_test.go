@@ -209,6 +209,14 @@ func TestHostileInput(t *testing.T) {
 	require.ErrorContains(t, (&Suspend{Kind: "Bucket", Namespace: "a", Object: "b"}).Validate(), "is not Kustomization, HelmRelease")
 }
 
+// A bad revision that was rendered to nothing is no leave to resume.
+func TestResumeWantsToKnowTheBadRevision(t *testing.T) {
+	none := actions.Duration(0)
+	require.ErrorContains(t, (&Resume{Kind: "Kustomization", Namespace: "a", Object: "b", Revision: good}).Validate(), "not: without the bad revision")
+	require.NoError(t, (&Resume{Kind: "Kustomization", Namespace: "a", Object: "b", Watch: &none}).Validate())
+	require.NoError(t, (&Resume{Kind: "ImageUpdateAutomation", Namespace: "a", Object: "b"}).Validate())
+}
+
 func TestRevisions(t *testing.T) {
 	for _, same := range [][2]string{{"main@sha1:" + good, good}, {"main@sha1:" + good, good[:7]}, {"refs/heads/main@sha1:" + good, good}, {"main/" + good, good},
 		{"1.4.0", "1.4.0"}, {"1.4.0+" + good[:12], "1.4.0"}, {"1.4.0+" + good[:12], good}, {"6.1.0@sha256:" + good, good}, {"6.1.0@sha256:" + good, "6.1.0"}, {"v1.2.3", "v1.2.3"}} {

@@ -163,7 +163,7 @@ func TestSuspendNamesTheRobots(t *testing.T) {
 	}
 	says := "= ImageUpdateAutomation flux-system/tags: writes image tags into the same repository: suspend it, too"
 	require.Contains(t, plan(suspend(t, "")), says)
-	require.Contains(t, plan(resume(t, "")), says)
+	require.Contains(t, plan(resume(t, ", watch: 0s")), says)
 	itself := decode(t, &Suspend{}, "{kind: ImageUpdateAutomation, namespace: flux-system, name: tags}")
 	require.NotContains(t, plan(itself), "the same repository")
 	must(itself.Run(t.Context(), r.env()))(t)
