@@ -200,7 +200,7 @@ func TestTargetsThatGoAreMissed(t *testing.T) {
 	found := s.keep(t.Context(), Found{Entries: named("busy", "gone", "never", "old")}, Found{Entries: renamed})
 	require.Equal(t, []string{"busy", "new"}, namesOf(found.Entries))
 	require.Equal(t, []string{
-		"the target busy is gone: Deployment shop/busy no longer names it; it stays a target until busy-3 is closed",
+		"the target busy is gone: Deployment shop/busy no longer names it; it stays the target that it was until busy-3 is closed",
 		"the target gone is gone: Deployment shop/gone no longer names it",
 		"the target never is gone: Deployment shop/never no longer names it",
 		"the target old is now named new: Deployment shop/old says so, and its history does not go with it",
@@ -210,8 +210,27 @@ func TestTargetsThatGoAreMissed(t *testing.T) {
 	require.Equal(t, []string{"new"}, namesOf(found.Entries))
 	require.Len(t, found.Problems, 4)
 	found = s.keep(t.Context(), found, Found{Entries: append(renamed, named("gone")...)})
+	found = s.keep(t.Context(), found, Found{Entries: found.Entries})
 	require.Len(t, found.Problems, 3, "one is back")
 	require.Len(t, s.keep(t.Context(), Found{Entries: append(named("odd"), found.Entries...)}, Found{Entries: found.Entries, Problems: []string{"Deployment shop/odd is no target: why"}}).Problems, 4, "it is said once")
 	now = now.Add(mourned)
 	require.Empty(t, s.keep(t.Context(), found, Found{Entries: found.Entries}).Problems)
+}
+
+// A name that goes to another object is said; not while an incident is open on the one that had it. A new object of the same
+// name and kind is the same workload.
+func TestANameThatMovesIsSaid(t *testing.T) {
+	h := newHistories()
+	s := newSite(Options{Engine: h, Log: zap.NewNop(), Now: func() time.Time { return midnight }}, Site{Name: "prod"})
+	before, moved, again := named("api"), named("api"), named("api")
+	moved[0].Workload.Name, moved[0].UID, again[0].UID = "other", "uid-other", "uid-again"
+	require.Empty(t, s.keep(t.Context(), Found{Entries: before}, Found{Entries: again}).Problems)
+	h.open["api"] = "api-3"
+	kept := s.keep(t.Context(), Found{Entries: before}, Found{Entries: slices.Clone(moved)})
+	require.Equal(t, before, kept.Entries)
+	require.Equal(t, []string{"the target api is Deployment shop/other now, before it was Deployment shop/api; it stays the target that it was until api-3 is closed"}, kept.Problems)
+	delete(h.open, "api")
+	kept = s.keep(t.Context(), kept, Found{Entries: slices.Clone(moved)})
+	require.Equal(t, moved, kept.Entries)
+	require.Equal(t, []string{"the target api is Deployment shop/other now, before it was Deployment shop/api"}, kept.Problems)
 }

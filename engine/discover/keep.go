@@ -70,22 +70,23 @@ func in(p Place, entries []Entry) []Entry {
 	return slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool { return e.Place() != p })
 }
 
-// keep says which targets are gone or have another name. One with an open incident stays until that is closed: it must be
-// able to end.
+// keep says which targets are gone, have another name, or are on another object. One with an open incident stays as it was
+// until that is closed: it must be able to end, on the object that it began on.
 func (s *site) keep(ctx context.Context, before, found Found) Found {
 	now := s.options.Now()
-	for _, e := range found.Entries {
-		delete(s.gone, e.Name)
-	}
 	for _, was := range before.Entries {
-		if slices.ContainsFunc(found.Entries, func(e Entry) bool { return e.Name == was.Name }) {
+		n := slices.IndexFunc(found.Entries, func(e Entry) bool { return e.Name == was.Name })
+		if n >= 0 && found.Entries[n].Workload == was.Workload {
+			delete(s.gone, was.Name)
 			continue
 		}
 		why := farewellTo(was, found)
-		known, err := s.options.Engine.Target(ctx, was.Name)
-		if err != nil && !errors.Is(err, engine.ErrNotFound) || known.Incident != "" {
+		if incident := s.openOn(ctx, was.Name); incident != "" {
+			if n >= 0 {
+				found.Entries = slices.Delete(found.Entries, n, n+1)
+			}
 			found.Entries = append(found.Entries, was)
-			found.Problems = append(found.Problems, why+"; it stays a target until "+incidentOr(known.Incident)+" is closed")
+			found.Problems = append(found.Problems, why+"; it stays the target that it was until "+incident+" is closed")
 			continue
 		}
 		s.options.Log.Warn("a discovered target is gone", zap.String("cluster", s.Name), zap.String("reason", why))
@@ -105,16 +106,26 @@ func (s *site) keep(ctx context.Context, before, found Found) Found {
 	return found
 }
 
-func farewellTo(was Entry, found Found) string {
-	if n := slices.IndexFunc(found.Entries, func(e Entry) bool { return e.UID == was.UID }); n >= 0 {
-		return fmt.Sprintf("the target %s is now named %s: %s says so, and its history does not go with it", was.Name, found.Entries[n].Name, was.Workload)
-	}
-	return fmt.Sprintf("the target %s is gone: %s no longer names it", was.Name, was.Workload)
-}
-
-func incidentOr(id string) string {
-	if id == "" {
+// openOn is the open incident of a target, in words where it cannot be asked for.
+func (s *site) openOn(ctx context.Context, target string) string {
+	known, err := s.options.Engine.Target(ctx, target)
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		return ""
+	case err != nil:
 		return "its incident"
 	}
-	return id
+	return known.Incident
+}
+
+func farewellTo(was Entry, found Found) string {
+	for _, e := range found.Entries {
+		switch {
+		case e.UID == was.UID && e.Name != was.Name:
+			return fmt.Sprintf("the target %s is now named %s: %s says so, and its history does not go with it", was.Name, e.Name, was.Workload)
+		case e.Name == was.Name:
+			return fmt.Sprintf("the target %s is %s now, before it was %s", was.Name, e.Workload, was.Workload)
+		}
+	}
+	return fmt.Sprintf("the target %s is gone: %s no longer names it", was.Name, was.Workload)
 }
