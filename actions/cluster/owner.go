@@ -143,7 +143,7 @@ func (c *Cluster) maker(ctx context.Context, obj *unstructured.Unstructured) (*u
 // why an owner cannot be read.
 const (
 	notHere    = "it is not in this cluster: it may work from another one"
-	notAllowed = "astern may not read it: `astern rbac` prints the right that is missing"
+	notAllowed = "astern may not read it: give it the right to get that object"
 )
 
 // look reads an object of somebody else's; why says what cannot be known when it cannot be read.
