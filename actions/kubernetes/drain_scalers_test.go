@@ -70,6 +70,7 @@ func TestAnAutoscalerIsGivenItsTime(t *testing.T) {
 // A person who scales it is no autoscaler: his word stands.
 func TestAPersonWhoScalesItUpIsRespected(t *testing.T) {
 	s := left(t)
+	s.Add(`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: blue, namespace: shop}, spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api-blue}}}`)
 	s.Before(func(call clustertest.Call) *clustertest.Fault {
 		if call.Verb == "get" && call.Resource == "deployments" && replicasOf(s, "api-green") == 0 {
 			scaledAt(s, "api-green", 1)

@@ -114,6 +114,8 @@ func TestWhatAJobRunsAs(t *testing.T) {
 func TestAJobThatFails(t *testing.T) {
 	s := jobs(t)
 	j, env := jobOf(t, strings.Replace(smokeJob, "smoke:1", "fails:1", 1)), envOf(t, s)
+	s.Add(fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: a-stranger, namespace: shop, labels: {batch.kubernetes.io/job-name: %s}}, spec: {containers: [{name: job, image: a}]}, status: {phase: Failed, containerStatuses: [{name: job, state: {terminated: {exitCode: 9, reason: Error}}}]}}`, j.ref(env).Name))
+	s.Log("shop", "a-stranger", "from a pod that another made\n")
 	did, err := j.Run(t.Context(), env)
 	require.ErrorContains(t, err, "failed: BackoffLimitExceeded: exit code 3, Error")
 	require.True(t, actions.IsPermanent(err), "a Job that failed stays failed")
