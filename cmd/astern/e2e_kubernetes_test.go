@@ -32,7 +32,7 @@ func TestE2EKubernetes(t *testing.T) {
 	for _, around := range []struct {
 		name string
 		d    disturb
-	}{{"Undisturbed", undisturbed}, {"AsternKilled", asternKilled}, {"APIServerKilled", r.apiServerKilled}} {
+	}{{"Undisturbed", undisturbed}, {"AsternKilled", asternKilled}, {"APIServerKilled", apiServerKilled}} {
 		t.Run(around.name, func(t *testing.T) { // one after the other: an outage is felt by all
 			for name, scenario := range scenarios {
 				t.Run(name, func(t *testing.T) {

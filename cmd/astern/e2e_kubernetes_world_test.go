@@ -30,7 +30,7 @@ const shop = "shop-api"
 // and astern with the rights that `astern rbac` gave it and no others.
 type clusterWorld struct {
 	*world
-	cluster   *controlplane.ControlPlane
+	cluster   *clusterRig
 	namespace string
 	traffic   *controlplane.Traffic
 	fill      *strings.Replacer
@@ -44,7 +44,8 @@ type clusterRig struct {
 	*controlplane.ControlPlane
 	programs rig.Programs
 	binary   string
-	outage   sync.Mutex
+	// outage is held to read by worlds while they are put up and looked at, and to write while the API server is away.
+	outage sync.RWMutex
 }
 
 // scene says how the files are filled in: the kind of the workload, and the procedure that is in procedures-<name>.yaml.
@@ -52,11 +53,13 @@ type scene struct{ kind, procedure string }
 
 // newClusterWorld puts up a world in which nothing runs yet, and astern has been told nothing but its files.
 func newClusterWorld(t *testing.T, r *clusterRig, s scene) *clusterWorld {
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
 	t.Cleanup(cancel)
+	r.outage.RLock()
+	t.Cleanup(r.outage.RUnlock)
 	up, err := rig.Watch(ctx, r.programs)
 	require.NoError(t, err)
-	w := &clusterWorld{world: &world{Rig: up, t: t, ctx: ctx, programs: r.programs, binary: r.binary}, cluster: r.ControlPlane, namespace: r.Namespace(t)}
+	w := &clusterWorld{world: &world{Rig: up, t: t, ctx: ctx, programs: r.programs, binary: r.binary}, cluster: r, namespace: r.Namespace(t)}
 	t.Cleanup(w.down)
 	t.Cleanup(w.tell)
 	w.account, err = r.KubeconfigFor(ctx, w.namespace, "astern")
@@ -94,6 +97,11 @@ func (w *clusterWorld) tell() {
 	w.t.Log(seen, err)
 	pods, err := w.kubectlIn(ctx, "", "get", "deployments,services,pods", "--output=wide")
 	w.t.Log(pods, err)
+	for _, name := range []string{"kustomize-controller", "argocd", "source-controller"} {
+		if said, err := os.ReadFile(filepath.Join(w.cluster.Dir, name+".log")); err == nil {
+			w.t.Logf("%s said last:\n%s", name, said[max(0, len(said)-3000):])
+		}
+	}
 }
 
 // metrics is where Prometheus reads what the traffic counts.
@@ -213,7 +221,8 @@ func asternKilled(w *clusterWorld) {
 }
 
 // apiServerKilled takes the API server away, and gives it back.
-func (r *clusterRig) apiServerKilled(w *clusterWorld) {
+func apiServerKilled(w *clusterWorld) {
+	r := w.cluster
 	r.outage.Lock()
 	defer r.outage.Unlock()
 	r.KillAPIServer()
@@ -224,6 +233,8 @@ func (r *clusterRig) apiServerKilled(w *clusterWorld) {
 func (w *clusterWorld) through(id string, disturb disturb) web.IncidentAnswer {
 	w.t.Helper()
 	now := w.sees(id, "planned", func(i incident.Incident) bool { return i.Plan != nil && len(i.Steps) > 0 })
+	w.cluster.outage.RUnlock()
+	defer w.cluster.outage.RLock()
 	for _, step := range now.Incident.Plan.Steps {
 		w.begun(id, step.Name)
 		disturb(w)

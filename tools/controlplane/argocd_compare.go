@@ -3,6 +3,7 @@ package controlplane
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -159,22 +160,23 @@ func (a *argocd) look(ctx context.Context, app application, revision string, wan
 		return "", "", err
 	}
 	state = "Synced"
-	if !reflect.DeepEqual(spec(live), spec(after)) {
+	if !bytes.Equal(spec(live), spec(after)) {
 		state = "OutOfSync"
 	}
 	a.looked[key] = verdict{state, healthOf(live)}
 	return state, healthOf(live), nil
 }
 
-// spec is an object without what the API server and the status' writers add.
-func spec(o *unstructured.Unstructured) map[string]any {
+// spec is an object without what the API server and the status' writers add, in one form.
+func spec(o *unstructured.Unstructured) []byte {
 	bare := o.DeepCopy().Object
 	delete(bare, "status")
 	unstructured.RemoveNestedField(bare, "metadata", "managedFields")
 	unstructured.RemoveNestedField(bare, "metadata", "resourceVersion")
 	unstructured.RemoveNestedField(bare, "metadata", "generation")
 	unstructured.RemoveNestedField(bare, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")
-	return bare
+	text, _ := json.Marshal(bare)
+	return text
 }
 
 // healthOf gives Argo CD's words for a status.

@@ -116,7 +116,8 @@ spec:
 	bad := repository.release("1.4.2")
 	kubectl("wait", "--for=jsonpath={.status.history[-1:].revision}="+bad, "--timeout=60s", "application/shop")
 	runs(t, c, namespace, "1.4.2")
-
+	kubectl("wait", "--for=jsonpath={.status.sync.status}=Synced", "--timeout=30s", "application/shop")
+	kubectl("wait", "--for=jsonpath={.status.health.status}=Healthy", "--timeout=30s", "application/shop")
 	_, err := c.Kubectl(t.Context(), "", "--namespace="+namespace, "set", "image", "deployment/api", "api=registry.example/shop/api:by-hand")
 	require.NoError(t, err)
 	runs(t, c, namespace, "1.4.2")

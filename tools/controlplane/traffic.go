@@ -140,7 +140,10 @@ func (t *Traffic) count(by pod, code int, err error) {
 		err = errors.New("answered at an address that no pod has")
 	}
 	if err != nil {
-		t.missed, t.last = t.missed+1, err
+		if len(t.answers) > 0 { // before the first answer kube-proxy does not know the Service yet
+			t.missed++
+		}
+		t.last = err
 		return
 	}
 	side := by.Labels[t.label]
