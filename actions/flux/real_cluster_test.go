@@ -258,7 +258,7 @@ func TestClusterRights(t *testing.T) {
 	env.Connect = func(string, string) (any, error) { return opened, nil }
 	suspend := of(c, &Suspend{}, "Kustomization", "shop", "")
 	require.ErrorContains(t, suspend.Ready(t.Context(), env), "the right to get kustomizations.kustomize.toolkit.fluxcd.io")
-	c.grant(append(suspend.Access(), of(c, &Resume{}, "Kustomization", "shop", "").Access()...))
+	c.grant(append(suspend.Access(), of(c, &Resume{}, "Kustomization", "shop", ", watch: 0s").Access()...))
 	require.NoError(t, controlplane.Await(t.Context(), "the rights", func(ctx context.Context) error { return suspend.Ready(ctx, env) }))
 	_, err = suspend.Run(t.Context(), env)
 	require.NoError(t, err)
