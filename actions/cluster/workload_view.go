@@ -43,6 +43,9 @@ var ErrNotRead = errors.New("was not read yet")
 // no news, and it refuses everybody for a moment.
 const Patience = 15 * time.Second
 
+// firstTries is how long a first reading may go wrong: not every API server serves the newest way to list.
+const firstTries = 2 * time.Second
+
 // View makes a view of a namespace; changed is called, from many goroutines, when something there has changed.
 func (c *Cluster) View(namespace string, kinds []string, now func() time.Time, changed func()) *View {
 	return &View{cluster: c, namespace: namespace, kinds: slices.Clone(kinds), changed: changed, now: now,
@@ -129,7 +132,7 @@ func (v *View) Running(ref Ref) (Running, error) {
 func (v *View) readable(kinds []string) error {
 	for _, kind := range kinds {
 		f, broken := v.failed[kind]
-		if broken && (!v.synced[kind] || v.now().Sub(f.since) >= Patience) {
+		if since := v.now().Sub(f.since); broken && (since >= Patience || !v.synced[kind] && since >= firstTries) {
 			return v.cluster.failed(call{verb: "list", ref: Ref{Kind: kind, Namespace: v.namespace}, kind: builtin[kind]}, f.err)
 		}
 		if !v.synced[kind] {

@@ -169,8 +169,9 @@ func plain(text string) bool {
 }
 
 // settle gives each name to one object. The Deployments behind a Service may name its target to say that they are its
-// sides. Else the older object keeps the name, so that nobody takes a target away by naming it again.
-func (f Found) settle() Found {
+// sides. Else who had the name keeps it, and where nobody had it the older object gets it: nobody takes a target away by
+// naming it again.
+func (f Found) settle(before []Entry) Found {
 	type side struct{ name, namespace string }
 	fronts := map[side]bool{}
 	for _, e := range f.Entries {
@@ -181,8 +182,14 @@ func (f Found) settle() Found {
 	all := slices.DeleteFunc(slices.Clone(f.Entries), func(e Entry) bool {
 		return e.Workload.Kind != "Service" && fronts[side{e.Name, e.Workload.Namespace}]
 	})
+	newcomer := func(e Entry) int {
+		if slices.ContainsFunc(before, func(was Entry) bool { return was.Name == e.Name && was.Workload == e.Workload }) {
+			return 0
+		}
+		return 1
+	}
 	slices.SortFunc(all, func(a, b Entry) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), a.created.Compare(b.created), strings.Compare(a.UID, b.UID))
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(newcomer(a), newcomer(b)), a.created.Compare(b.created), strings.Compare(a.UID, b.UID))
 	})
 	var kept []Entry
 	problems := slices.Clone(f.Problems)

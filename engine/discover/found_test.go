@@ -94,27 +94,30 @@ func TestAMistakeLeavesOneTargetOut(t *testing.T) {
 func TestANameBelongsToOneObject(t *testing.T) {
 	older, younger := marked("Deployment", "z-old", nil), marked("StatefulSet", "a-young", nil)
 	younger.Created = midnight.Add(time.Hour)
-	f := Read("prod", shop, []cluster.Marked{younger, older}).settle()
+	f := Read("prod", shop, []cluster.Marked{younger, older}).settle(nil)
 	require.Len(t, f.Entries, 1)
 	require.Equal(t, "z-old", f.Entries[0].Workload.Name)
 	require.Equal(t, []string{"StatefulSet shop/a-young is no target: api is Deployment shop/z-old already"}, f.Problems)
 
+	f = Read("prod", shop, []cluster.Marked{younger, older}).settle(Read("prod", shop, []cluster.Marked{younger}).Entries)
+	require.Equal(t, "a-young", f.Entries[0].Workload.Name, "it had the name before")
+
 	front := marked("Service", "api", nil)
 	front.Created = midnight.Add(2 * time.Hour)
-	f = Read("prod", shop, []cluster.Marked{younger, older, front}).settle()
+	f = Read("prod", shop, []cluster.Marked{younger, older, front}).settle(nil)
 	require.Empty(t, f.Problems, "the workloads behind a Service may say whose sides they are")
 	require.Equal(t, "Service", f.Entries[0].Workload.Kind)
 
 	elsewhere := marked("Deployment", "far", nil)
 	elsewhere.Ref.Namespace, elsewhere.Created = "other", midnight.Add(3*time.Hour)
-	f = Found{Entries: append(f.Entries, Read("prod", Place{"other", "production"}, []cluster.Marked{elsewhere}).Entries...)}.settle()
+	f = Found{Entries: append(f.Entries, Read("prod", Place{"other", "production"}, []cluster.Marked{elsewhere}).Entries...)}.settle(nil)
 	require.Len(t, f.Problems, 1, "a Service stands for nothing in another namespace")
 
 	var all []cluster.Marked
 	for n := range maxEntries + 1 {
 		all = append(all, marked("Deployment", fmt.Sprintf("d%05d", n), map[string]string{"astern.dev/target": fmt.Sprintf("t%05d", n)}))
 	}
-	f = Read("prod", shop, all).settle()
+	f = Read("prod", shop, all).settle(nil)
 	require.Len(t, f.Entries, maxEntries)
 	require.Len(t, f.Problems, 1)
 }

@@ -33,7 +33,7 @@ func (s *site) discover(ctx context.Context) {
 	if !all {
 		return // what was known stays in force until everything was read
 	}
-	found = s.keep(ctx, before, found.settle())
+	found = s.keep(ctx, before, found.settle(before.Entries))
 	s.mu.Lock()
 	same := !s.first && reflect.DeepEqual(found, s.found)
 	s.found, s.first = found, false

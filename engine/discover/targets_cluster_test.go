@@ -81,7 +81,7 @@ func TestClusterAnnotationsNameTargets(t *testing.T) {
 		return slices.Equal(names, []string{"api"}) && strings.Contains(problems, "Deployment "+ns+"/web is no target") && strings.Contains(problems, "staging")
 	})
 	annotate("deployment/web", "astern.dev/target=api", "astern.dev/environment-")
-	s.await(t, "the older keeps the name", func(names []string, problems string) bool {
+	s.await(t, "who has the name keeps it", func(names []string, problems string) bool {
 		return slices.Equal(names, []string{"api"}) && strings.Contains(problems, "web is no target: api is Deployment "+ns+"/api already")
 	})
 	annotate("deployment/web", "astern.dev/target-")
