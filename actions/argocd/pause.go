@@ -114,7 +114,7 @@ func (p *Pause) Plan(ctx context.Context, env actions.Env) (actions.Change, erro
 	if err != nil {
 		return actions.Change{}, err
 	}
-	change := actions.Change{Changes: true, Summary: p.summary(app), Found: cluster.Digest([]any{app.found(), app.Spec.SyncPolicy.Automated})}
+	change := actions.Change{Changes: true, Summary: p.summary(app), Found: cluster.Digest([]any{app.found(), app.unpaused()})}
 	if change.Diff, err = p.diff(ctx, env, c, app); err != nil {
 		return actions.Change{}, err
 	}
@@ -125,6 +125,15 @@ func (p *Pause) Plan(ctx context.Context, env actions.Env) (actions.Change, erro
 		change.Diff = append(change.Diff, "= "+o.String())
 	}
 	return change, nil
+}
+
+// unpaused is the policy as people left it: that an incident paused it, this or another of the same Application, is no change.
+func (a application) unpaused() map[string]any {
+	record, known, err := cluster.PausedOf(a.object, cluster.PausedKey)
+	if err != nil || !known || a.automatic() || !a.asPaused(before(record)) {
+		return a.Spec.SyncPolicy.Automated
+	}
+	return before(record)
 }
 
 func (p *Pause) summary(app application) string {

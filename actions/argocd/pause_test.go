@@ -43,7 +43,11 @@ func TestPauseTurnsAutoSyncOffAndRecordsHowItWas(t *testing.T) {
 	again, err := p.Plan(t.Context(), r.env())
 	require.NoError(t, err)
 	require.Equal(t, "auto-sync of argocd/shop is off already", again.Summary)
-	require.NotEqual(t, change.Found, again.Found, "the policy is part of what a pause finds")
+	require.Equal(t, change.Found, again.Found, "that it is paused for an incident is no change")
+	r.change(func(o map[string]any) { set(o, false, "spec", "syncPolicy", "automated", "prune") })
+	again, err = p.Plan(t.Context(), r.env())
+	require.NoError(t, err)
+	require.NotEqual(t, change.Found, again.Found, "that a person changed the policy is one")
 }
 
 // An auto-sync that a person turned off before is left off afterwards.

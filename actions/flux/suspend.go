@@ -95,7 +95,7 @@ func (s *Suspend) Plan(ctx context.Context, env actions.Env) (actions.Change, er
 	if err != nil {
 		return actions.Change{}, err
 	}
-	change := actions.Change{Changes: true, Summary: s.summary(f), Found: cluster.Digest([]any{f.found(), f.suspended()})}
+	change := actions.Change{Changes: true, Summary: s.summary(f), Found: cluster.Digest([]any{f.found(), f.byPerson()})}
 	if change.Diff, err = s.diff(ctx, c, f); err != nil {
 		return actions.Change{}, err
 	}
@@ -106,6 +106,12 @@ func (s *Suspend) Plan(ctx context.Context, env actions.Env) (actions.Change, er
 		change.Diff = append(change.Diff, line(o))
 	}
 	return change, nil
+}
+
+// byPerson says that it is suspended, and for no incident: that an incident suspended it, this or another, is no change.
+func (f fluxed) byPerson() bool {
+	_, known, err := cluster.PausedOf(f.object, cluster.PausedKey)
+	return f.suspended() && (err != nil || !known)
 }
 
 func (s *Suspend) summary(f fluxed) string {

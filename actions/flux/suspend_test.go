@@ -36,7 +36,7 @@ func TestSuspendRecordsHowItWas(t *testing.T) {
 		again, err := s.Plan(t.Context(), r.env())
 		require.NoError(t, err)
 		require.Equal(t, "Kustomization flux-system/shop is suspended already", again.Summary)
-		require.NotEqual(t, change.Found, again.Found)
+		require.Equal(t, change.Found, again.Found, "that it is suspended for an incident is no change")
 
 		r.standIn.head = good
 		must(fetch(t, good).Run(t.Context(), r.as("x")))(t)
@@ -49,8 +49,10 @@ func TestSuspendRecordsHowItWas(t *testing.T) {
 
 func TestSuspendLeavesWhatAPersonSuspended(t *testing.T) {
 	r := begin(t)
+	planned := must(suspend(t, "").Plan(t.Context(), r.env()))(t)
 	r.change(theShop, func(o map[string]any) { set(o, true, "spec", "suspend") })
 	r.settle()
+	require.NotEqual(t, planned.Found, must(suspend(t, "").Plan(t.Context(), r.env()))(t).Found, "that a person suspended it is a change")
 	before := r.State()
 	did := must(suspend(t, "").Run(t.Context(), r.env()))(t)
 	require.Equal(t, SuspendOutputs{Suspended: true}, did.Outputs)
