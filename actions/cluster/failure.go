@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -98,7 +99,7 @@ func (c *Cluster) failed(what call, err error) error {
 	case what.jsonPatch && failedTest(answer):
 		return fmt.Errorf("%s: %w: it is no longer as it was read", what, ErrMoved)
 	case answer.Code == http.StatusUnprocessableEntity, answer.Code == http.StatusBadRequest, unknownField(answer):
-		return actions.Permanent(fmt.Errorf("%s: %w: %w", what, ErrInvalid, err))
+		return actions.Permanent(fmt.Errorf("%s: %w: %w", what, ErrInvalid, brief{err}))
 	case answer.Code == http.StatusForbidden && lacksRight(err) && c.starting():
 		return fmt.Errorf("%s: the API server is starting and knows no rights yet: %w", what, err)
 	case answer.Code == http.StatusForbidden:
@@ -113,6 +114,15 @@ func (c *Cluster) failed(what call, err error) error {
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
+
+// echoed is the whole object, which the server shows when a patch makes a field it does not know: with all its values.
+var echoed = regexp.MustCompile(`(?s)Invalid value: "\{.*\}": `)
+
+// brief is a refusal without the object that was refused.
+type brief struct{ error }
+
+func (b brief) Error() string { return echoed.ReplaceAllString(b.error.Error(), "") }
+func (b brief) Unwrap() error { return b.error }
 
 // unanswered tells a request that was never sent from one whose answer is not known.
 func unanswered(what call, err error) error {
