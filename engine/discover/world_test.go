@@ -50,14 +50,14 @@ func (h *histories) Observe(_ context.Context, target string, o engine.Observati
 	t := h.targets[target]
 	for _, f := range t.Observed(o) {
 		t = incident.ApplyTarget(t, incident.Event{Version: t.Version + 1, By: o.Source, At: o.At, Fact: f})
-		h.log[target] = append(h.log[target], told1(f))
+		h.log[target] = append(h.log[target], lineOf(f))
 	}
 	h.targets[target] = t
 	return nil
 }
 
-// told1 is a fact in one line.
-func told1(f incident.Fact) string {
+// lineOf is a fact in one line.
+func lineOf(f incident.Fact) string {
 	switch f := f.(type) {
 	case incident.RolloutBegan:
 		return "rolling " + f.Release.Version
@@ -127,7 +127,7 @@ func (h *histories) told(target string) []string {
 // watch runs a watcher for the length of a test; the returned function ends it sooner.
 func watch(t *testing.T, h *histories, found func(string, Found), sites ...Site) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	o := Options{Engine: h, Log: zap.NewNop(), Now: time.Now}
+	o := Options{Engine: h, Log: zap.NewNop(), Now: time.Now, Interval: time.Second}
 	if found != nil {
 		o.Found = func(_ context.Context, site string, f Found) { found(site, f) }
 	}
