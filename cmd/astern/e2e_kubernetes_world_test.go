@@ -263,5 +263,5 @@ func (w *clusterWorld) only(version string) {
 		}
 	}
 	require.Equal(w.t, before[version].Failed, after[version].Failed)
-	w.t.Logf("answers %v, missed %d", after, missed)
+	w.t.Logf("answers %v, missed %d: %v", after, missed, w.traffic.Missed())
 }
