@@ -59,11 +59,11 @@ func (a *app) releaseWords(r incident.Release) string {
 	words := []string{"since " + ago(r.At, a.now()), string(r.Verdict)}
 	for _, known := range []struct{ name, value string }{{"commit", r.Commit}, {"digest", r.Digest}, {"schema", r.Schema}, {"told by", r.By}} {
 		if known.value != "" {
-			words = append(words, known.name+" "+known.value)
+			words = append(words, known.name+" "+a.digestOf(known.value))
 		}
 	}
 	if len(r.Vars) > 0 {
-		words = append(words, varsOf(r.Vars))
+		words = append(words, a.varsOf(r.Vars))
 	}
 	return visible(strings.Join(words, ", "))
 }

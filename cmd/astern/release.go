@@ -187,7 +187,7 @@ func (a *app) releaseTable(w io.Writer, all []web.Release, targets bool) {
 		if item.Current {
 			runs = "now"
 		}
-		cells := []string{visible(r.Version), stamp(r.At), age(r.At, a.now()), runs, a.paint(standings[r.Verdict], dash(string(r.Verdict))), dash(varsOf(r.Vars)), dash(r.By)}
+		cells := []string{visible(r.Version), stamp(r.At), age(r.At, a.now()), runs, a.paint(standings[r.Verdict], dash(string(r.Verdict))), dash(a.varsOf(r.Vars)), dash(r.By)}
 		if targets {
 			cells = append([]string{visible(item.Target)}, cells...)
 		}

@@ -161,10 +161,19 @@ func (a *app) readinessRows(g *grid, t engine.TargetStatus) {
 }
 
 // varsOf is a release's vars, by name.
-func varsOf(vars map[string]string) string {
+func (a *app) varsOf(vars map[string]string) string {
 	var pairs []string
 	for _, k := range slices.Sorted(maps.Keys(vars)) {
-		pairs = append(pairs, k+"="+vars[k])
+		pairs = append(pairs, k+"="+a.digestOf(vars[k]))
 	}
 	return strings.Join(pairs, ",")
+}
+
+// digestOf leaves of a digest what tells it apart; whole it is in the wide form and for programs.
+func (a *app) digestOf(text string) string {
+	const shown = len("sha256:") + 12
+	if a.wide() || !strings.HasPrefix(text, "sha256:") || len(text) <= shown {
+		return text
+	}
+	return text[:shown]
 }
