@@ -58,7 +58,6 @@ func TestGoesBack(t *testing.T) {
 	require.Len(t, r.api.Writes(), writes)
 }
 
-// An object that the bad version took away is made anew.
 func TestMakesAnew(t *testing.T) {
 	r := newHistory(t).rig(t)
 	r.api.Remove("ConfigMap", "shop", "api")
@@ -106,7 +105,6 @@ func TestFoundIsAboutContent(t *testing.T) {
 	require.NotEqual(t, found, r.plan(t, func(m *Revert) { m.Commit = r.bad }).Found, "another commit")
 }
 
-// What was planned is not done to what came in between.
 func TestStopsWhenTheWorldMoved(t *testing.T) {
 	r := newHistory(t).rig(t)
 	revert := r.revert(nil)
@@ -137,7 +135,6 @@ func TestStopsWhenTheWorldMoved(t *testing.T) {
 	require.Contains(t, fmt.Sprint(r.get(t, "Deployment", "api").Object), "33333")
 }
 
-// Whose fields they are is changed first; what the server then would do must be what was planned.
 func TestStopsWhenTheServerWouldDoSomethingElse(t *testing.T) {
 	r := newHistory(t).rig(t)
 	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
@@ -162,7 +159,6 @@ func TestStopsWhenTheServerWouldDoSomethingElse(t *testing.T) {
 	require.Contains(t, r.get(t, "ConfigMap", "api").Object["data"], "FAST")
 }
 
-// An autoscaler that scales for the first time between reading and trying keeps its number, whatever may be forced.
 func TestReplicasAreNeverForced(t *testing.T) {
 	r := newHistory(t).rig(t)
 	scaled := false
@@ -177,7 +173,6 @@ func TestReplicasAreNeverForced(t *testing.T) {
 	require.ErrorContains(t, err, ".spec.replicas belongs to kube-controller-manager")
 }
 
-// A status that moves the version of the object between reading and writing stops nothing.
 func TestGoesOnWhenAStatusMoves(t *testing.T) {
 	r := newHistory(t).rig(t)
 	moves := 0
@@ -194,7 +189,6 @@ func TestGoesOnWhenAStatusMoves(t *testing.T) {
 	require.Equal(t, 3, moves)
 }
 
-// A connection that ends in the middle leaves a doubt; the next attempt goes on from what is there.
 func TestConverges(t *testing.T) {
 	h := newHistory(t)
 	for way, fault := range map[string]clustertest.Fault{"before": {Cut: true}, "after": {CutAfter: true}, "refused": {Status: 503}} {
@@ -223,70 +217,6 @@ func TestConverges(t *testing.T) {
 	}
 }
 
-func TestConflictsAreShownAndNotForced(t *testing.T) {
-	r := newHistory(t).rig(t)
-	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
-		map[string]any{"data": map[string]any{"LEVEL": "trace"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
-	require.NoError(t, err)
-	err = r.refusal(t, nil)
-	require.ErrorContains(t, err, "apply ConfigMap shop/api: .data.LEVEL belongs to kubectl-edit")
-	require.True(t, actions.IsPermanent(err))
-	require.ErrorContains(t, err, "list the manager under `force`")
-
-	take := func(m *Revert) { m.Force = []string{"kubectl-edit"} }
-	require.Contains(t, r.plan(t, take).Diff, `~ ConfigMap shop/api data.LEVEL: "trace" -> "info"`)
-	r.runs(t, take)
-	require.Equal(t, map[string]any{"LEVEL": "info"}, r.get(t, "ConfigMap", "api").Object["data"])
-}
-
-// What a person added by hand stays and is said; under force it goes.
-func TestWhatOthersAdded(t *testing.T) {
-	r := newHistory(t).rig(t)
-	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
-		map[string]any{"data": map[string]any{"HAND": "1"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
-	require.NoError(t, err)
-	require.Contains(t, r.plan(t, nil).Diff, "= ConfigMap shop/api data.HAND stays: it is kubectl-edit (by update)'s")
-	r.runs(t, nil)
-	require.Equal(t, map[string]any{"LEVEL": "info", "HAND": "1"}, r.get(t, "ConfigMap", "api").Object["data"])
-
-	r.deploys(t, deployer, badApp)
-	take := func(m *Revert) { m.Force = []string{"kubectl-edit"} }
-	require.Contains(t, r.plan(t, take).Diff, `- ConfigMap shop/api data.HAND: "1"`)
-	r.runs(t, take)
-	require.Equal(t, map[string]any{"LEVEL": "info"}, r.get(t, "ConfigMap", "api").Object["data"])
-}
-
-// What an adopted manager added stays where somebody else holds it, too.
-func TestWhatTwoAdded(t *testing.T) {
-	r := newHistory(t).rig(t)
-	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "api"},
-		map[string]any{"data": map[string]any{"HAND": "1", "MINE": "2"}}, cluster.PatchOptions{Manager: "kubectl-edit"})
-	require.NoError(t, err)
-	found, err := documents("test", []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: api, namespace: shop}, data: {HAND: \"1\"}}"))
-	require.NoError(t, err)
-	_, err = r.cluster.Apply(t.Context(), found[0], cluster.ApplyOptions{Manager: "operator"})
-	require.NoError(t, err)
-	r.runs(t, func(m *Revert) { m.Force = []string{"kubectl-edit"} })
-	require.Equal(t, map[string]any{"LEVEL": "info", "HAND": "1"}, r.get(t, "ConfigMap", "api").Object["data"])
-}
-
-// A field that somebody applied goes to the deployer where it may be taken, and is said; what that one added stays.
-func TestForceTakesFromAppliers(t *testing.T) {
-	r := newHistory(t).rig(t)
-	found, err := documents("test", []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: api, namespace: shop}, data: {LEVEL: trace, OTHER: x}}"))
-	require.NoError(t, err)
-	_, err = r.cluster.Apply(t.Context(), found[0], cluster.ApplyOptions{Manager: "operator", Force: true})
-	require.NoError(t, err)
-	err = r.refusal(t, nil)
-	require.ErrorContains(t, err, ".data.LEVEL belongs to operator")
-	take := func(m *Revert) { m.Force = []string{"operator"} }
-	planned := r.plan(t, take)
-	require.Contains(t, planned.Diff, "~ ConfigMap shop/api takes data.LEVEL from operator")
-	require.Contains(t, planned.Diff, "= ConfigMap shop/api data.OTHER stays: it is operator's")
-	r.runs(t, take)
-	require.Equal(t, map[string]any{"LEVEL": "info", "OTHER": "x"}, r.get(t, "ConfigMap", "api").Object["data"])
-}
-
 func TestWhatIsBeingDeletedIsLeft(t *testing.T) {
 	r := newHistory(t).rig(t)
 	r.api.Change("ConfigMap", "shop", "api", func(c map[string]any) {
@@ -295,173 +225,6 @@ func TestWhatIsBeingDeletedIsLeft(t *testing.T) {
 	err := r.refusal(t, nil)
 	require.ErrorContains(t, err, "ConfigMap shop/api is being deleted")
 	require.False(t, actions.IsPermanent(err))
-}
-
-// Another manager than the one that applied the bad version would leave what that added: it is refused.
-func TestTheManagerIsTheDeployer(t *testing.T) {
-	r := newHistory(t).rig(t)
-	r.refuses(t, "Deployment shop/api was not applied by astern but by deployer; name the one that applied the bad version", func(m *Revert) { m.Manager = "astern" })
-
-	r.deploys(t, "helm", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api}, spec: {minReadySeconds: 2}}`)
-	r.refuses(t, "several managers applied the objects: deployer (Deployment shop/api); helm (Deployment shop/api)", nil)
-	planned := r.plan(t, func(m *Revert) { m.Manager = deployer })
-	require.Contains(t, planned.Diff, "= Deployment shop/api spec.minReadySeconds stays: it is helm's")
-	r.runs(t, func(m *Revert) { m.Manager = deployer })
-
-	empty := newHistory(t).rig(t)
-	for _, of := range [][2]string{{"Deployment", "api"}, {"ConfigMap", "api"}, {"Service", "api"}} {
-		empty.api.Remove(of[0], "shop", of[1])
-	}
-	empty.refuses(t, "none of the 3 objects is there", nil)
-	empty.runs(t, func(m *Revert) { m.Manager = deployer })
-}
-
-func (r *rig) scales(t *testing.T, n int64) {
-	t.Helper()
-	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"},
-		map[string]any{"spec": map[string]any{"replicas": n}}, cluster.PatchOptions{Subresource: "scale", Manager: "kube-controller-manager"})
-	require.NoError(t, err)
-}
-
-func TestReplicasAreLeftToTheirOwner(t *testing.T) {
-	replicas := func(r *rig) any { return below(r.get(t, "Deployment", "api").Object, "spec")["replicas"] }
-	hpa := `{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: api, namespace: shop}, spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}}}`
-
-	t.Run("scaled by an autoscaler", func(t *testing.T) {
-		r := newHistory(t).rig(t)
-		r.api.Add(hpa)
-		r.scales(t, 7)
-		planned := r.plan(t, nil)
-		require.Contains(t, strings.Join(planned.Diff, "\n"), "= Deployment shop/api spec.replicas stays 7, the manifest says 3: it is left to kube-controller-manager (")
-		require.NotContains(t, strings.Join(planned.Diff, "\n"), "spec.replicas:")
-		r.scales(t, 5)
-		require.Equal(t, planned.Found, r.plan(t, nil).Found, "it goes on scaling")
-		r.runs(t, nil)
-		require.EqualValues(t, 5, replicas(r))
-		r.refusesForce(t)
-		more := int64(8)
-		r.api.Before(func(c clustertest.Call) *clustertest.Fault {
-			if c.Verb == "patch" && c.Resource == "deployments" && c.DryRun {
-				more++
-				r.scales(t, more)
-			}
-			return nil
-		})
-		require.NoError(t, r.revert(nil).Verify(t.Context(), r.env()), "it scales between reading and trying")
-		require.EqualValues(t, 9, replicas(r))
-	})
-	t.Run("an autoscaler that has not scaled", func(t *testing.T) {
-		r := newHistory(t).rig(t)
-		r.deploys(t, deployer, strings.Replace(badApp, "replicas: 3", "replicas: 6", 1))
-		r.api.Add(hpa)
-		r.runs(t, nil)
-		require.EqualValues(t, 6, replicas(r), "leaving the field out would have made it 1")
-	})
-	t.Run("the manifest names none", func(t *testing.T) {
-		r := newHistory(t).rig(t)
-		none := r.origin.Commit(t, "no replicas", map[string]string{"deploy/app.yaml": strings.Replace(goodApp, "  replicas: 3\n", "", 1)})
-		r.runs(t, func(m *Revert) { m.Commit = none })
-		require.EqualValues(t, 3, replicas(r))
-	})
-	t.Run("the deployer's own", func(t *testing.T) {
-		r := newHistory(t).rig(t)
-		r.deploys(t, deployer, strings.Replace(badApp, "replicas: 3", "replicas: 6", 1))
-		require.Contains(t, r.plan(t, nil).Diff, "~ Deployment shop/api spec.replicas: 6 -> 3")
-		r.runs(t, nil)
-		require.EqualValues(t, 3, replicas(r))
-	})
-}
-
-func (r *rig) refusesForce(t *testing.T) {
-	t.Helper()
-	r.deploys(t, deployer, strings.Replace(badApp, "  replicas: 3\n", "", 1))
-	r.scales(t, 8)
-	r.runs(t, func(m *Revert) { m.Force = []string{"kube-controller-manager"} })
-	require.EqualValues(t, 8, below(r.get(t, "Deployment", "api").Object, "spec")["replicas"], "force does not take replicas")
-}
-
-// halts does what kubernetes/rollout-halt does.
-func (r *rig) halts(t *testing.T) {
-	t.Helper()
-	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"}, map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{haltedKey: `{"key":"k","template":"t","was":{},"is":{"paused":true}}`}},
-		"spec":     map[string]any{"paused": true},
-	}, cluster.PatchOptions{})
-	require.NoError(t, err)
-}
-
-func TestPaused(t *testing.T) {
-	paused := func(r *rig) bool {
-		is, _ := below(r.get(t, "Deployment", "api").Object, "spec")["paused"].(bool)
-		return is
-	}
-	t.Run("halted by an earlier step", func(t *testing.T) {
-		r := newHistory(t).rig(t)
-		planned := r.plan(t, nil)
-		r.halts(t)
-		again := r.plan(t, nil)
-		require.Equal(t, planned.Found, again.Found)
-		require.Contains(t, again.Diff, "~ Deployment shop/api takes spec.paused from astern")
-		r.runs(t, nil)
-		require.False(t, paused(r), "it goes on with the write that brings the good version")
-	})
-	t.Run("paused by a person", func(t *testing.T) {
-		r := newHistory(t).rig(t)
-		_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"},
-			map[string]any{"spec": map[string]any{"paused": true}}, cluster.PatchOptions{Manager: "kubectl-rollout"})
-		require.NoError(t, err)
-		r.refuses(t, "Deployment shop/api is paused by kubectl-rollout (by update): somebody has it in hand", nil)
-		r.runs(t, func(m *Revert) { m.Resume = true })
-		require.False(t, paused(r))
-	})
-	t.Run("paused by the bad version", func(t *testing.T) {
-		r := newHistory(t).rig(t)
-		r.deploys(t, deployer, strings.Replace(badApp, "replicas: 3", "replicas: 3\n  paused: true", 1))
-		require.True(t, paused(r))
-		r.runs(t, nil)
-		require.False(t, paused(r))
-	})
-}
-
-func TestHaltedStatefulSet(t *testing.T) {
-	set := func(image string) string {
-		return `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {serviceName: db, replicas: 3, updateStrategy: {type: RollingUpdate}, selector: {matchLabels: {app: db}},
-  template: {metadata: {labels: {app: db}}, spec: {containers: [{name: db, image: "registry.test/db:` + image + `"}]}}}}`
-	}
-	r := newHistory(t).rig(t)
-	good := r.origin.Commit(t, "db", map[string]string{"db/db.yaml": set("1")})
-	r.deploys(t, deployer, set("2"))
-	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "StatefulSet", Namespace: "shop", Name: "db"}, map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{haltedKey: `{"key":"k","template":"t","was":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"partition":1}}},"is":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"partition":2147483647}}}}`}},
-		"spec":     map[string]any{"updateStrategy": map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"partition": int64(2147483647)}}},
-	}, cluster.PatchOptions{})
-	require.NoError(t, err)
-	r.runs(t, func(m *Revert) { m.Path, m.Commit = "db", good })
-	db := r.get(t, "StatefulSet", "db")
-	require.Contains(t, fmt.Sprint(db.Object), "registry.test/db:1")
-	require.EqualValues(t, 1, below(db.Object, "spec", "updateStrategy", "rollingUpdate")["partition"], "as it was before the halt")
-}
-
-// What a deployer adds to what lies in Git stays, or nobody would know any more whose the object is.
-func TestMarksStay(t *testing.T) {
-	r := newHistory(t).rig(t)
-	r.deploys(t, deployer, strings.Replace(badApp, "metadata: {name: api, labels: {app: api}}", `metadata:
-  name: api
-  labels: {app: api, kustomize.toolkit.fluxcd.io/name: shop, bad: label}
-  annotations: {argocd.argoproj.io/tracking-id: "shop:apps/Deployment:shop/api", astern.dev/target: shop, astern.dev/version: "2.0", bad: annotation}`, 1))
-	_, err := r.cluster.MergePatch(t.Context(), cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"},
-		map[string]any{"metadata": map[string]any{"annotations": map[string]any{"astern.dev/commit": r.bad, "note": "a person's"}}}, cluster.PatchOptions{Manager: "kubectl-annotate"})
-	require.NoError(t, err)
-	r.api.Without("argoproj.io")
-	with := func(m *Revert) { m.Version, m.Under = "1.0", "argocd/argocd/shop" }
-	r.runs(t, with)
-	live := r.get(t, "Deployment", "api")
-	require.Equal(t, map[string]string{"app": "api", "kustomize.toolkit.fluxcd.io/name": "shop"}, live.GetLabels())
-	require.Equal(t, map[string]string{"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/api", "astern.dev/target": "shop", "astern.dev/version": "1.0",
-		"astern.dev/commit": r.good, "note": "a person's"}, live.GetAnnotations())
-	writes := len(r.api.Writes())
-	r.runs(t, with)
-	require.Len(t, r.api.Writes(), writes)
 }
 
 func TestConfigSkew(t *testing.T) {
@@ -502,36 +265,6 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	require.NotContains(t, fmt.Sprintf("%+v", planned), "hush")
 	did := r.runs(t, listed)
 	require.NotContains(t, fmt.Sprintf("%+v", did), "hush")
-}
-
-func TestUnder(t *testing.T) {
-	r := newHistory(t).rig(t)
-	r.api.Add(`{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: shop, namespace: argocd}, spec: {destination: {namespace: shop}, syncPolicy: {automated: {selfHeal: true}}}, status: {resources: [{group: apps, kind: Deployment, namespace: shop, name: api}]}}`)
-	r.api.Change("Deployment", "shop", "api", func(c map[string]any) {
-		(&unstructured.Unstructured{Object: c}).SetAnnotations(map[string]string{"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/api", "argocd.argoproj.io/installation-id": ""})
-	})
-	r.refuses(t, "argocd/pause", nil)
-	under := func(m *Revert) { m.Under = "argocd/argocd/shop" }
-	r.plan(t, under)
-	was := r.api.State()
-	_, err := r.revert(under).Run(t.Context(), r.env())
-	require.ErrorContains(t, err, "nothing is written while it is not paused")
-	require.Equal(t, was, r.api.State())
-	r.api.Change("Application", "argocd", "shop", func(c map[string]any) {
-		delete(c["spec"].(map[string]any), "syncPolicy")
-	})
-	r.runs(t, under)
-}
-
-func TestAnotherInstallationHoldsIt(t *testing.T) {
-	r := newHistory(t).rig(t)
-	other := r.env()
-	other.Installation = "green-2"
-	require.NoError(t, r.cluster.Claim(t.Context(), other, cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "api"}))
-	was := r.api.State()
-	_, err := r.revert(nil).Run(t.Context(), r.env())
-	require.ErrorContains(t, err, "is claimed by the installation \"green-2\"")
-	require.Equal(t, was, r.api.State())
 }
 
 func TestReadyAndRights(t *testing.T) {
