@@ -127,6 +127,7 @@ func (e *Engine) RecordRelease(ctx context.Context, p Person, target string, r i
 	if r.At.After(e.now().Add(time.Minute)) {
 		return refused("the release would lie in the future: %s", stamp(r.At))
 	}
+	r.At = notAfter(r.At, e.now())
 	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
 		return incident.ReleaseRecorded{Release: t.Told(r)}, nil
 	})
@@ -140,12 +141,21 @@ func (e *Engine) BeginRelease(ctx context.Context, p Person, target string, r in
 	if r.At.After(e.now().Add(time.Minute)) {
 		return refused("the rollout would begin in the future: %s", stamp(r.At))
 	}
+	r.At = notAfter(r.At, e.now())
 	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
 		if bad, why := t.Quarantined(r); bad {
 			return nil, refused("%s", why)
 		}
 		return incident.RolloutBegan{Release: t.Told(r)}, nil
 	})
+}
+
+// notAfter is the time, and never a later one than now: a clock that is a little ahead puts nothing out of order.
+func notAfter(at, now time.Time) time.Time {
+	if at.After(now) {
+		return now
+	}
+	return at
 }
 
 // ReleaseAllowed says whether a version may be rolled out: it is not bad or denied, by its name or by its content (S14). A refusal
@@ -175,12 +185,10 @@ func (e *Engine) DenyRelease(ctx context.Context, p Person, target, version, rea
 // JudgeRelease changes the verdict on a version.
 func (e *Engine) JudgeRelease(ctx context.Context, p Person, target, version string, v incident.Standing, reason string) error {
 	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
-		for _, r := range t.Releases {
-			if r.Version == version {
-				return incident.ReleaseJudged{Version: version, Verdict: v, Reason: reason}, nil
-			}
+		if !t.Knows(version) {
+			return nil, refused("%s knows no version %q", target, version)
 		}
-		return nil, refused("%s knows no version %q", target, version)
+		return incident.ReleaseJudged{Version: version, Verdict: v, Reason: reason}, nil
 	})
 }
 

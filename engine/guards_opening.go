@@ -161,6 +161,8 @@ func (e *Engine) guardRecentChange(_ context.Context, q question) incident.Findi
 		return *finding("recent_change", "S13", incident.Ask, "%s came by a rollback, not by a rollout", current.Version)
 	case q.history.Rolling != nil && !wentOn:
 		return *finding("recent_change", "S13", incident.Ask, "the rollout of %s began at %s, after the alert began at %s", current.Version, stamp(current.Began), stamp(began))
+	case q.history.Rolling != nil && q.history.Unshown() != nil && began.Sub(current.Began) > limit:
+		return *finding("recent_change", "S13", incident.Ask, "the rollout of %s was told to begin %s before the alert began, and nobody told of its end (limit %s)", current.Version, short(began.Sub(current.Began)), short(limit))
 	case q.history.Rolling != nil:
 		return pass("recent_change", "S13", "the rollout of %s goes on since %s", current.Version, stamp(current.Began))
 	case current.At.After(began) && wentOn:

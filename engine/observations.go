@@ -166,6 +166,9 @@ func (q question) clusterGuards() []openingGuard {
 // guardSeen keeps S13 where a cluster runs the target: what is not read now proves no culprit.
 func (e *Engine) guardSeen(_ context.Context, q question) incident.Finding {
 	why := e.unread(q.target, q.now)
+	if told := q.history.Unshown(); why == "" && e.watches && q.target.Workload != nil && told != nil {
+		why = fmt.Sprintf("%s told of %s, and %s does not show it", told.By, told.Version, q.target.Workload)
+	}
 	if why == "" {
 		return pass("seen", "S13", "what runs is known")
 	}

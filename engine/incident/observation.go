@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -30,12 +31,14 @@ func (t TargetHistory) Observed(o Observation) []Fact {
 		facts = append(facts, f)
 		t = ApplyTarget(t, Event{Version: t.Version, By: o.Source, At: o.At, Fact: f})
 	}
-	if o.UID != t.UID {
+	if o.UID != "" && o.UID != t.UID {
 		add(WorkloadSeen{UID: o.UID})
 	}
-	if _, known := t.Suspect(); !known {
+	if before := t; before.lastShown() < 0 {
 		for _, r := range o.Past {
-			add(ReleaseRecorded{Release: t.named(r)})
+			if _, told := before.match(r); !told {
+				add(ReleaseRecorded{Release: t.named(r)})
+			}
 		}
 	}
 	for _, r := range o.Past {
@@ -46,7 +49,7 @@ func (t TargetHistory) Observed(o Observation) []Fact {
 	now := t.named(o.Release)
 	suspect, known := t.Suspect()
 	switch {
-	case t.awaits(o, now): // CI told that a rollout begins, and the cluster does not show it yet
+	case t.awaits(o, now): // CI told of a rollout, and the cluster does not show it yet
 	case !known || suspect.Version != now.Version:
 		if o.Rolling {
 			add(RolloutBegan{Release: now})
@@ -63,10 +66,38 @@ func (t TargetHistory) Observed(o Observation) []Fact {
 	return facts
 }
 
-// awaits says whether what is seen is what ran before a rollout that was told.
+// awaits says whether what is seen is what was there before a rollout that was told: a cluster that did not move since it was
+// read last shows no move back.
 func (t TargetHistory) awaits(o Observation, now Release) bool {
-	current, ok := t.Current()
-	return ok && t.Rolling != nil && !o.Rolling && current.Version == now.Version && !o.Release.At.After(t.Rolling.Began)
+	suspect, last := t.Unshown(), t.lastShown()
+	if suspect == nil || last < 0 || t.line()[last].Version != now.Version {
+		return false
+	}
+	if was, is := t.line()[last].Vars[RevisionVar], o.Release.Vars[RevisionVar]; was != "" && is != "" {
+		return was == is
+	}
+	return !o.Release.At.After(suspect.At)
+}
+
+// lastShown is where the last release stands that a cluster showed; below zero when none did.
+func (t TargetHistory) lastShown() int {
+	line := t.line()
+	for n, r := range slices.Backward(line) {
+		if r.Vars[TemplateVar] != "" {
+			return n
+		}
+	}
+	return -1
+}
+
+// Unshown is the suspect when it was told, and no cluster ever showed it.
+func (t TargetHistory) Unshown() *Release {
+	suspect, ok := t.Suspect()
+	n := len(t.Moves)
+	if !ok || suspect.Vars[TemplateVar] != "" || n > 0 && t.Moves[n-1].To == suspect.Version && t.Moves[n-1].At.Equal(suspect.At) {
+		return nil
+	}
+	return &suspect
 }
 
 // match is the newest known release with this content.
@@ -84,7 +115,7 @@ func (t TargetHistory) match(r Release) (Release, bool) {
 func (t TargetHistory) named(r Release) Release {
 	if known, ok := t.match(r); ok {
 		r.Version = known.Version
-		return known.with(Release{Version: known.Version, At: r.At, Commit: r.Commit, Digest: r.Digest, Vars: r.Vars})
+		return known.with(Release{Version: known.Version, At: r.At, Commit: cmp.Or(known.Commit, r.Commit), Digest: cmp.Or(known.Digest, r.Digest), Vars: r.Vars})
 	}
 	if template := strings.TrimPrefix(r.Vars[TemplateVar], "sha256:"); ran(t.line(), r.Version) && len(template) >= 8 {
 		r.Version += "+" + template[:8]
@@ -92,15 +123,34 @@ func (t TargetHistory) named(r Release) Release {
 	return r
 }
 
-// Told is a release that a person or CI tells: content that is known already keeps the name it is known by.
+// Told is a release that a person or CI tells: content that is known already keeps the name it is known by, and a name that is
+// used again names what is there now.
 func (t TargetHistory) Told(r Release) Release {
-	if now, ok := t.Suspect(); ok && r.Digest != "" && now.Digest == r.Digest && !ran(t.Releases, r.Version) {
-		r.Version = now.Version
-	}
+	r.Version = t.toldName(r)
 	if now, ok := t.Suspect(); ok && now.Version == r.Version {
 		r = now.with(r)
 	}
 	return r
+}
+
+func (t TargetHistory) toldName(r Release) string {
+	now, ok := t.Suspect()
+	at := lastNamed(t.line(), r.Version)
+	taken, apart := at >= 0, strings.HasPrefix(now.Version, r.Version+"+")
+	switch {
+	case !ok || now.Version == r.Version:
+		return r.Version
+	case r.Digest != "" && now.Digest == r.Digest && (apart || !taken):
+		return now.Version
+	case taken && r.Digest != "" && t.line()[at].Digest == r.Digest:
+		return r.Version
+	case apart && (r.Digest == "" || now.Digest == ""):
+		return now.Version
+	case taken && r.Digest != "" && t.line()[at].Digest != "": // a third content of one name
+		hex := r.Digest[strings.Index(r.Digest, ":")+1:]
+		return r.Version + "+" + hex[:min(8, len(hex))]
+	}
+	return r.Version
 }
 
 // Quarantined says whether a release is bad or denied, by its name or by its content, and why.
@@ -133,7 +183,9 @@ func (f ReleaseSeen) fill(r Release) Release {
 	if r.Digest == "" {
 		r.Digest = f.Digest
 	}
-	return r.with(Release{Version: r.Version, At: r.At, Began: r.Began, Verdict: r.Verdict, Reason: r.Reason, By: r.By, Commit: r.Commit, Digest: r.Digest, Schema: r.Schema, Vars: f.Vars})
+	word := r
+	word.Vars = f.Vars
+	return r.with(word)
 }
 
 func (t TargetHistory) releaseSeen(f ReleaseSeen) TargetHistory {

@@ -135,6 +135,8 @@ type Release struct {
 	Schema  string            `json:"schema,omitempty" cel:"schema"`
 	Vars    map[string]string `json:"vars,omitempty" cel:"vars"`
 	By      string            `json:"by,omitempty" cel:"-"`
+	// Unfinished says that another rollout replaced this one before it ended.
+	Unfinished bool `json:"unfinished,omitempty" cel:"-"`
 }
 
 // Claim is a place in something that spans incidents: a lock, a slot, a budget, a cooldown.

@@ -28,13 +28,16 @@ func (t TargetHistory) CameBack() bool {
 	return len(line) > 1 && ran(line[:len(line)-1], line[len(line)-1].Version)
 }
 
+// Knows says whether a version was ever told or seen, a rollout that goes on among them.
+func (t TargetHistory) Knows(version string) bool { return ran(t.line(), version) }
+
 func ran(releases []Release, version string) bool {
 	return slices.ContainsFunc(releases, func(r Release) bool { return r.Version == version })
 }
 
 // rolloutBegan remembers a rollout that goes on. Told again, or of what runs already, it is no other.
 func (t TargetHistory) rolloutBegan(f RolloutBegan, e Event) TargetHistory {
-	r := completed(f.Release, t.Releases, e)
+	r := completed(f.Release, t.line(), e)
 	r.Began = r.At
 	if suspect, ok := t.Suspect(); ok && suspect.Version == r.Version {
 		return t
@@ -53,7 +56,9 @@ func (t TargetHistory) letGo(next string) TargetHistory {
 		return t
 	}
 	if t.Rolling.Version != next {
-		t.Releases = bounded(append(slices.Clone(t.Releases), *t.Rolling))
+		left := *t.Rolling
+		left.Unfinished = true
+		t.Releases = bounded(append(slices.Clone(t.Releases), left))
 	}
 	t.Rolling = nil
 	return t
@@ -62,8 +67,8 @@ func (t TargetHistory) letGo(next string) TargetHistory {
 // quarantine keeps a version that was left for an earlier one from being gone back to (S14). Whoever goes on to one that is
 // bad says nothing of what was left.
 func quarantine(releases []Release, left, to, by string) []Release {
-	now := standing(releases, to)
-	if left == to || now == Bad || now == Denied || standing(releases, left) == Denied {
+	now, was := standing(releases, to), standing(releases, left)
+	if left == to || now == Bad || now == Denied || was == Bad || was == Denied {
 		return releases
 	}
 	return judge(releases, ReleaseJudged{left, Bad, "left when " + by + " moved back to " + to})
@@ -71,7 +76,7 @@ func quarantine(releases []Release, left, to, by string) []Release {
 
 // released takes in that a rollout ended: with it a rollout of the same version is over, and so is one it replaced.
 func (t TargetHistory) released(f ReleaseRecorded, e Event) TargetHistory {
-	r := completed(f.Release, t.Releases, e)
+	r := completed(f.Release, t.line(), e)
 	if rolling := t.Rolling; rolling != nil && !r.At.Before(rolling.Began) {
 		if rolling.Version == r.Version {
 			r = rolling.with(r)
@@ -100,7 +105,7 @@ func completed(r Release, known []Release, e Event) Release {
 		r.At = e.At
 	}
 	if r.Verdict == "" {
-		r.Verdict = standing(known, r.Version)
+		r.Verdict, r.Reason = judged(known, r.Version)
 	}
 	return r
 }
@@ -125,8 +130,11 @@ func (r Release) with(word Release) Release {
 	return merged
 }
 
-// TemplateVar is the release's var that holds the digest of its pod template.
-const TemplateVar = "template"
+// The vars that a cluster gives a release: the digest of its pod template, and the number of its revision.
+const (
+	TemplateVar = "template"
+	RevisionVar = "revision"
+)
 
 // Same says whether two releases are the same content, by the strongest name that both have.
 func (r Release) Same(other Release) bool {

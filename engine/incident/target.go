@@ -113,12 +113,26 @@ func movedBack(before, after []Release, version string, e Event) (MoveBack, bool
 }
 
 func standing(releases []Release, version string) Standing {
-	for _, r := range slices.Backward(releases) {
+	v, _ := judged(releases, version)
+	return v
+}
+
+// judged is the last word on a version, and why.
+func judged(releases []Release, version string) (Standing, string) {
+	if n := lastNamed(releases, version); n >= 0 {
+		return releases[n].Verdict, releases[n].Reason
+	}
+	return Unknown, ""
+}
+
+// lastNamed is where the newest release of a name stands; below zero when there is none.
+func lastNamed(releases []Release, version string) int {
+	for n, r := range slices.Backward(releases) {
 		if r.Version == version {
-			return r.Verdict
+			return n
 		}
 	}
-	return Unknown
+	return -1
 }
 
 func judge(old []Release, f ReleaseJudged) []Release {
@@ -194,8 +208,13 @@ func (t TargetHistory) Destination() (Destination, string) {
 		if r.Same(suspect) {
 			continue
 		}
+		now := standing(line, r.Version)
+		if r.Unfinished && now == Unknown { // nothing shows that it ever worked, and it is no version back
+			passedOver = append(passedOver, "the rollout of "+r.Version+" never ended")
+			continue
+		}
 		back++
-		if now := standing(line, r.Version); now == Bad || now == Denied {
+		if now == Bad || now == Denied {
 			passedOver = append(passedOver, r.Version+" is "+string(now))
 			continue
 		}

@@ -1,0 +1,58 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"astern.dev/astern/engine"
+	"astern.dev/astern/engine/incident"
+)
+
+// What CI tells of targets, in its own order and by its own clock.
+
+func TestATimeALittleAheadPutsNothingOutOfOrder(t *testing.T) {
+	r := newRig(t).armed()
+	ci := engine.Person{Name: "ci"}
+	require.NoError(t, r.engine.BeginRelease(t.Context(), ci, "api", incident.Release{Version: "v43", At: r.now().Add(50 * time.Second)}))
+	r.advance(10 * time.Second)
+	require.NoError(t, r.engine.RecordRelease(t.Context(), ci, "api", incident.Release{Version: "v43"}))
+	target, err := r.engine.Target(t.Context(), "api")
+	require.NoError(t, err)
+	require.Nil(t, target.Rolling)
+	require.Equal(t, "v43", target.Current.Version)
+	require.NoError(t, r.engine.RecordRelease(t.Context(), ci, "api", incident.Release{Version: "v44", At: r.now().Add(50 * time.Second)}))
+	r.advance(10 * time.Second)
+	require.NoError(t, r.engine.RecordRelease(t.Context(), ci, "api", incident.Release{Version: "v45"}))
+	target, err = r.engine.Target(t.Context(), "api")
+	require.NoError(t, err)
+	require.Equal(t, "v45", target.Current.Version)
+}
+
+func TestARolloutThatNobodyEndsIsNoCulpritForEver(t *testing.T) {
+	r := newRig(t).ready()
+	require.NoError(t, r.engine.BeginRelease(t.Context(), engine.Person{Name: "ci"}, "api", incident.Release{Version: "v43", At: r.now().Add(-2 * time.Hour), Vars: map[string]string{"track": "red"}}))
+	r.fire("Errors", "api")
+	r.advance(5 * time.Minute)
+	i := r.phase("api", incident.AwaitingApproval)
+	require.Contains(t, i.Reason, "the rollout of v43 was told to begin 2h0m0s before the alert began, and nobody told of its end")
+}
+
+func TestARolloutThatTheClusterDoesNotShowProvesNothing(t *testing.T) {
+	r := watched(t)
+	require.NoError(t, r.engine.BeginRelease(t.Context(), engine.Person{Name: "ci"}, "api", incident.Release{Version: "v43"}))
+	r.fire("Errors", "api")
+	r.runs("api", v42(), 5*time.Minute)
+	i := r.phase("api", incident.Held)
+	require.Contains(t, i.Reason, "ci told of v43, and Deployment shop/api does not show it")
+	require.Empty(t, r.world.did())
+}
+
+func TestAVersionIsDeniedWhileItRolls(t *testing.T) {
+	r := watched(t)
+	r.observe("api", true, showing("v43", "red", r.now()))
+	require.NoError(t, r.engine.DenyRelease(t.Context(), engine.Person{Name: "sre"}, "api", "v43", "leaked"))
+	r.observe("api", false, showing("v43", "red", r.now()))
+	require.ErrorContains(t, r.engine.ReleaseAllowed(t.Context(), "api", incident.Release{Version: "v43"}), "v43 is denied: leaked")
+}
