@@ -19,6 +19,7 @@ var factNames = []string{
 	"Marked", "HealthSeen", "Ended", "NoticesOwed", "NoticeBegan", "NoticeTold", "NoticeErred", "NoticeOverdue",
 	"ReleaseRecorded", "ReleaseJudged", "RolledBack", "HoldSet", "HoldLifted", "Armed", "Disarmed", "Stopped", "Resumed",
 	"MassEvent", "MassReleased", "Flapped", "FlappingReset", "RuleWaived", "RulesErred", "RulesLoaded", "WouldActMarked",
+	"RolloutBegan", "ReleaseSeen", "WorkloadSeen", "Founded",
 }
 
 // everyFact stores each fact type twice, with every field filled and with none, and asks for it back.
