@@ -5,8 +5,6 @@ SHELL       := bash
 .DEFAULT_GOAL := help
 export CGO_ENABLED ?= 0
 export GOTOOLCHAIN ?= local
-# kustomize without Go plugins: where a program could open one, the linker keeps every exported method (25 MB).
-export GOFLAGS ?= -tags=kustomize_disable_go_plugin_support
 
 BIN  := bin
 # TEST runs the tests; .ci/run puts tools/tally here, which counts them.
