@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,7 +46,8 @@ type clusterRig struct {
 	programs rig.Programs
 	binary   string
 	// outage is held to read by worlds while they are put up and looked at, and to write while the API server is away.
-	outage sync.RWMutex
+	outage  sync.RWMutex
+	outages atomic.Int64
 }
 
 // scene says how the files are filled in: the kind of the workload, and the procedure that is in procedures-<name>.yaml.
@@ -204,11 +206,6 @@ func (w *clusterWorld) runs(version string) {
 	})
 }
 
-// image is that of a workload's template.
-func (w *clusterWorld) image(workload string) string {
-	return w.kubectl("get", workload, "--output=jsonpath={.spec.template.spec.containers[0].image}")
-}
-
 // disturb is what happens to the world while a step is under way.
 type disturb func(w *clusterWorld)
 
@@ -220,11 +217,16 @@ func asternKilled(w *clusterWorld) {
 	require.NoError(w.t, w.Astern.Restart(w.ctx))
 }
 
-// apiServerKilled takes the API server away, and gives it back.
+// apiServerKilled takes the API server away, and gives it back. One outage is enough for all steps that are under way.
 func apiServerKilled(w *clusterWorld) {
 	r := w.cluster
+	before := r.outages.Load()
 	r.outage.Lock()
 	defer r.outage.Unlock()
+	if r.outages.Load() > before {
+		return
+	}
+	r.outages.Add(1)
 	r.KillAPIServer()
 	require.NoError(w.t, r.StartAPIServer(w.ctx))
 }
