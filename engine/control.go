@@ -129,8 +129,22 @@ func (e *Engine) RecordRelease(ctx context.Context, p Person, target string, r i
 	}
 	r.At = notAfter(r.At, e.now())
 	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
-		return incident.ReleaseRecorded{Release: t.Told(r)}, nil
+		told := t.Told(r)
+		if !e.overtaken(target, t, told) {
+			return incident.ReleaseRecorded{Release: told}, nil
+		}
+		if bad, why := t.Quarantined(told); bad {
+			return nil, refused("%s; its cluster shows another version", why)
+		}
+		return incident.ReleaseSeen{Version: told.Version, Commit: told.Commit, Digest: told.Digest, Vars: told.Vars}, nil
 	})
+}
+
+// overtaken says whether a word on a release comes too late: the target's cluster showed it before, and shows another one now. A
+// pipeline that ends after its deploy was rolled back rolled nothing out again.
+func (e *Engine) overtaken(target string, t incident.TargetHistory, r incident.Release) bool {
+	known, ok := e.config.Load().Book.Target(target)
+	return ok && e.watches && known.Workload != nil && e.unread(known, e.now()) == "" && t.Overtaken(r)
 }
 
 // BeginRelease tells that the rollout of a version began at its At and goes on; CI calls it before it deploys.

@@ -155,6 +155,15 @@ func (e *Engine) unread(t *plan.Target, now time.Time) string {
 	return ""
 }
 
+// unsure says why nobody knows what runs of a target: it is not read, or what was told is not shown.
+func (e *Engine) unsure(t *plan.Target, history incident.TargetHistory, now time.Time) string {
+	why, told := e.unread(t, now), history.Unshown()
+	if why == "" && e.watches && t.Workload != nil && told != nil {
+		return fmt.Sprintf("%s told of %s, and %s does not show it", told.By, told.Version, t.Workload)
+	}
+	return why
+}
+
 // clusterGuards are those that ask for what a cluster shows of the target.
 func (q question) clusterGuards() []openingGuard {
 	if q.target.Workload == nil {
@@ -165,10 +174,7 @@ func (q question) clusterGuards() []openingGuard {
 
 // guardSeen keeps S13 where a cluster runs the target: what is not read now proves no culprit.
 func (e *Engine) guardSeen(_ context.Context, q question) incident.Finding {
-	why := e.unread(q.target, q.now)
-	if told := q.history.Unshown(); why == "" && e.watches && q.target.Workload != nil && told != nil {
-		why = fmt.Sprintf("%s told of %s, and %s does not show it", told.By, told.Version, q.target.Workload)
-	}
+	why := e.unsure(q.target, q.history, q.now)
 	if why == "" {
 		return pass("seen", "S13", "what runs is known")
 	}
@@ -189,7 +195,7 @@ func (q question) cameBack() *incident.Finding {
 // troubles are what a person should know of a target before it is needed.
 func (e *Engine) troubles(t *plan.Target, history incident.TargetHistory) []string {
 	var all []string
-	if why := e.unread(t, e.now()); why != "" {
+	if why := e.unsure(t, history, e.now()); why != "" {
 		all = append(all, why)
 	}
 	if now, ok := history.Suspect(); ok && (now.Verdict == incident.Bad || now.Verdict == incident.Denied) {

@@ -56,3 +56,34 @@ func TestAVersionIsDeniedWhileItRolls(t *testing.T) {
 	r.observe("api", false, showing("v43", "red", r.now()))
 	require.ErrorContains(t, r.engine.ReleaseAllowed(t.Context(), "api", incident.Release{Version: "v43"}), "v43 is denied: leaked")
 }
+
+// A pipeline that waited for its deploy ends well when the deploy was rolled back, and says that it runs.
+func TestALateWordOfCIBringsNothingBack(t *testing.T) {
+	r := watched(t)
+	ci := engine.Person{Name: "ci"}
+	r.fire("Errors", "api")
+	r.runs("api", v42(), 5*time.Minute)
+	r.phase("api", incident.Verifying)
+	r.world.good()
+	r.observe("api", false, showing("v41", "blue", r.now()))
+	require.ErrorContains(t, r.engine.RecordRelease(t.Context(), ci, "api", incident.Release{Version: "v42"}), "v42 is bad: left by the rollback of api-1; its cluster shows another version")
+	r.advance(time.Minute)
+	target, err := r.engine.Target(t.Context(), "api")
+	require.NoError(t, err)
+	require.Equal(t, "v41", target.Current.Version)
+	require.Empty(t, target.Troubles)
+	r.phase("api", incident.Verifying)
+}
+
+func TestALateWordOfAnOvertakenVersionFillsIn(t *testing.T) {
+	r := watched(t)
+	r.observe("api", false, showing("v43", "red", r.now()))
+	require.NoError(t, r.engine.RecordRelease(t.Context(), engine.Person{Name: "ci"}, "api", incident.Release{Version: "v42", Commit: "8841cafe"}))
+	r.observe("api", false, showing("v43", "red", start))
+	target, err := r.engine.Target(t.Context(), "api")
+	require.NoError(t, err)
+	require.Len(t, target.Releases, 3)
+	require.Equal(t, "v43", target.Current.Version)
+	require.Equal(t, "8841cafe", target.Previous.Commit)
+	require.Equal(t, incident.Unknown, target.Previous.Verdict)
+}

@@ -100,6 +100,14 @@ func (t TargetHistory) Unshown() *Release {
 	return &suspect
 }
 
+// Overtaken says whether a cluster showed the release before and shows another one since.
+func (t TargetHistory) Overtaken(r Release) bool {
+	suspect, _ := t.Suspect()
+	n := lastNamed(t.line(), r.Version)
+	before := n >= 0 && r.Version != suspect.Version && t.line()[n].Vars[TemplateVar] != ""
+	return before && suspect.Vars[TemplateVar] != "" && (r.At.IsZero() || !r.At.Before(suspect.At))
+}
+
 // match is the newest known release with this content.
 func (t TargetHistory) match(r Release) (Release, bool) {
 	for _, known := range slices.Backward(t.line()) {
@@ -117,10 +125,16 @@ func (t TargetHistory) named(r Release) Release {
 		r.Version = known.Version
 		return known.with(Release{Version: known.Version, At: r.At, Commit: cmp.Or(known.Commit, r.Commit), Digest: cmp.Or(known.Digest, r.Digest), Vars: r.Vars})
 	}
-	if template := strings.TrimPrefix(r.Vars[TemplateVar], "sha256:"); ran(t.line(), r.Version) && len(template) >= 8 {
-		r.Version += "+" + template[:8]
+	if ran(t.line(), r.Version) && r.Vars[TemplateVar] != "" {
+		r.Version = apart(r.Version, r.Vars[TemplateVar])
 	}
 	return r
+}
+
+// apart is a name that other content has already, with the beginning of a digest behind it.
+func apart(version, digest string) string {
+	hex := digest[strings.Index(digest, ":")+1:]
+	return version + "+" + hex[:min(8, len(hex))]
 }
 
 // Told is a release that a person or CI tells: content that is known already keeps the name it is known by, and a name that is
@@ -133,22 +147,22 @@ func (t TargetHistory) Told(r Release) Release {
 	return r
 }
 
+// toldName tells content apart as the names of a cluster are.
 func (t TargetHistory) toldName(r Release) string {
 	now, ok := t.Suspect()
 	at := lastNamed(t.line(), r.Version)
-	taken, apart := at >= 0, strings.HasPrefix(now.Version, r.Version+"+")
+	taken, again := at >= 0, now.Vars[TemplateVar] != "" && now.Version == apart(r.Version, now.Vars[TemplateVar])
 	switch {
 	case !ok || now.Version == r.Version:
 		return r.Version
-	case r.Digest != "" && now.Digest == r.Digest && (apart || !taken):
+	case r.Digest != "" && now.Digest == r.Digest && (again || !taken):
 		return now.Version
 	case taken && r.Digest != "" && t.line()[at].Digest == r.Digest:
 		return r.Version
-	case apart && (r.Digest == "" || now.Digest == ""):
+	case again && (r.Digest == "" || now.Digest == ""):
 		return now.Version
 	case taken && r.Digest != "" && t.line()[at].Digest != "": // a third content of one name
-		hex := r.Digest[strings.Index(r.Digest, ":")+1:]
-		return r.Version + "+" + hex[:min(8, len(hex))]
+		return apart(r.Version, r.Digest)
 	}
 	return r.Version
 }

@@ -148,3 +148,8 @@ func TestANameUsedAgainIsTheContentItNamesNow(t *testing.T) {
 	r = h.Told(incident.Release{Version: "latest", Digest: "sha256:aaaa0000"})
 	require.Equal(t, "latest", r.Version, "the first again is a move back")
 }
+
+func TestABuildsNumberIsNoDigest(t *testing.T) {
+	h := after(t, targetOf(release("v1")), seen(shown("v1+7", templateB, time.Minute)))
+	require.Equal(t, "v1", h.Told(incident.Release{Version: "v1"}).Version)
+}
