@@ -81,14 +81,7 @@ func (d *differ) compare(path string, before, after any) {
 }
 
 func (d *differ) maps(path string, before, after map[string]any) {
-	keys := slices.Collect(maps.Keys(before))
-	for key := range after {
-		if _, both := before[key]; !both {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
+	for _, key := range either(before, after) {
 		d.compare(join(path, key), value(before, key), value(after, key))
 	}
 }
@@ -106,15 +99,14 @@ func (d *differ) lists(path string, before, after []any) {
 	}
 }
 
-func (d *differ) named(path string, before, after map[string]any) {
-	keys := slices.Collect(maps.Keys(before))
-	for key := range after {
-		if _, both := before[key]; !both {
-			keys = append(keys, key)
-		}
-	}
+func either(a, b map[string]any) []string {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
 	slices.Sort(keys)
-	for _, key := range keys {
+	return slices.Compact(keys)
+}
+
+func (d *differ) named(path string, before, after map[string]any) {
+	for _, key := range either(before, after) {
 		d.compare(path+"["+key+"]", value(before, key), value(after, key))
 	}
 }

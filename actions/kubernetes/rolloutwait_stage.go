@@ -151,7 +151,7 @@ func (s stage) hopeless() error {
 
 // condition gives a condition of the object.
 func (s stage) condition(name string) map[string]any {
-	for _, c := range items(under(s.obj.Object, "status"), "conditions") {
+	for _, c := range cluster.Items(cluster.Below(s.obj.Object, "status"), "conditions") {
 		if c["type"] == name {
 			return c
 		}

@@ -18,7 +18,7 @@ import (
 func diffRollout(before, after rollout, running map[string]map[string]string) []string {
 	d := templateDiff{name: before.ref.String()}
 	d.containers(before.template(), after.template(), running)
-	d.uses(needs(before.template()), needs(after.template()))
+	d.uses(cluster.Needs(before.template(), ""), cluster.Needs(after.template(), ""))
 	d.rest("spec.template", without(before.template()), without(after.template()))
 	lines := slices.Clone(d.lines)
 	for _, line := range cluster.Diff(plainly(before.obj), plainly(after.obj)) {
@@ -88,15 +88,15 @@ func (d *templateDiff) container(old, now templateContainer, from, to string) {
 }
 
 // uses names the ConfigMaps, Secrets and others that one template needs and the other does not.
-func (d *templateDiff) uses(before, after []need) {
+func (d *templateDiff) uses(before, after []cluster.Ref) {
 	for _, n := range before {
 		if !slices.Contains(after, n) {
-			d.say("-", "uses %s %s", n.kind, n.name)
+			d.say("-", "uses %s %s", n.Kind, n.Name)
 		}
 	}
 	for _, n := range after {
 		if !slices.Contains(before, n) {
-			d.say("+", "uses %s %s", n.kind, n.name)
+			d.say("+", "uses %s %s", n.Kind, n.Name)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func both[V any](a, b map[string]V) []string {
 // variables are the digests of a container's environment by name: two are compared, none is told.
 func variables(c templateContainer) map[string]string {
 	all := map[string]string{}
-	for _, one := range items(c.fields, "env") {
+	for _, one := range cluster.Items(c.fields, "env") {
 		all[text(one, "name")] = cluster.Digest(one)
 	}
 	return all
@@ -134,10 +134,10 @@ func stripped(fields map[string]any) map[string]any {
 }
 
 func without(template map[string]any) map[string]any {
-	spec := under(template, "spec")
+	spec := copied(template, "spec")
 	delete(spec, "containers")
 	delete(spec, "initContainers")
-	return map[string]any{"metadata": under(template, "metadata"), "spec": spec}
+	return map[string]any{"metadata": copied(template, "metadata"), "spec": spec}
 }
 
 // telling are the fields whose values are no secrets, and help who approves.

@@ -195,32 +195,6 @@ func TestUndoNeeds(t *testing.T) {
 	}
 }
 
-// A template names what it needs in many places.
-func TestNeeds(t *testing.T) {
-	template, err := decodeYAML(`
-spec:
-  serviceAccountName: sa
-  imagePullSecrets: [{name: pull}]
-  volumes:
-  - {name: a, configMap: {name: cm-volume}}
-  - {name: b, secret: {secretName: secret-volume}}
-  - {name: c, persistentVolumeClaim: {claimName: data}}
-  - {name: d, projected: {sources: [{configMap: {name: cm-projected}}, {secret: {name: secret-projected}}, {secret: {name: maybe, optional: true}}]}}
-  - {name: e, csi: {driver: x, nodePublishSecretRef: {name: secret-csi}}}
-  - {name: f, configMap: {name: maybe, optional: true}}
-  initContainers: [{name: i, env: [{name: A, valueFrom: {secretKeyRef: {name: secret-env, key: a}}}]}]
-  containers:
-  - {name: c, envFrom: [{configMapRef: {name: cm-from}}, {secretRef: {name: secret-from}}, {secretRef: {name: maybe, optional: true}}], env: [{name: A, valueFrom: {configMapKeyRef: {name: cm-env, key: a}}}, {name: B, value: b}]}
-  - {name: d, envFrom: [{configMapRef: {name: cm-from}}]}
-`)
-	require.NoError(t, err)
-	require.Equal(t, []need{
-		{"ConfigMap", "cm-env"}, {"ConfigMap", "cm-from"}, {"ConfigMap", "cm-projected"}, {"ConfigMap", "cm-volume"}, {"PersistentVolumeClaim", "data"},
-		{"Secret", "pull"}, {"Secret", "secret-csi"}, {"Secret", "secret-env"}, {"Secret", "secret-from"}, {"Secret", "secret-projected"}, {"Secret", "secret-volume"},
-		{"ServiceAccount", "sa"},
-	}, needs(template))
-}
-
 // A pace at which the goal's template would replace no pod is refused, and a halt's is not taken for it.
 func TestUndoPaces(t *testing.T) {
 	for _, c := range []struct{ kind, name, manifest, strategy, why string }{

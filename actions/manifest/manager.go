@@ -171,10 +171,10 @@ func (s *set) adopted(ctx context.Context, it *item, after *unstructured.Unstruc
 			ops = append(ops, cluster.Op{Op: "add", Path: "/" + field, Value: want.Object[field]})
 		}
 	}
-	if labels, is := below(want.Object, "metadata")["labels"]; is {
+	if labels, is := cluster.Below(want.Object, "metadata")["labels"]; is {
 		ops = append(ops, cluster.Op{Op: "add", Path: "/metadata/labels", Value: labels})
 	}
-	if annotations, is := below(want.Object, "metadata")["annotations"]; is {
+	if annotations, is := cluster.Below(want.Object, "metadata")["annotations"]; is {
 		ops = append(ops, cluster.Op{Op: "add", Path: "/metadata/annotations", Value: annotations})
 	}
 	return s.cluster.JSONPatch(ctx, it.ref, ops, cluster.PatchOptions{DryRun: true, Manager: s.manager})
@@ -254,9 +254,9 @@ func (it *item) unheld() {
 	if it.live == nil || it.ref.Kind != "Secret" {
 		return
 	}
-	for _, key := range sorted(below(it.live.Object, "data")) {
-		_, asData := below(it.body.Object, "data")[key]
-		_, asText := below(it.body.Object, "stringData")[key]
+	for _, key := range sorted(cluster.Below(it.live.Object, "data")) {
+		_, asData := cluster.Below(it.body.Object, "data")[key]
+		_, asText := cluster.Below(it.body.Object, "stringData")[key]
 		held := func(o owner) bool { return o.owns("f:data", "f:"+key) }
 		if !asData && !asText && !slices.ContainsFunc(it.owners, held) {
 			it.note("data.%s stays: it was applied as stringData, which leaves nobody to take it away; remove it by hand", key)

@@ -44,7 +44,7 @@ func TestGoesBack(t *testing.T) {
 	require.Equal(t, Outputs{Commit: r.good, Objects: 3, Changed: 2, Rendered: did.Outputs.(Outputs).Rendered}, did.Outputs)
 	require.Equal(t, []string{"create leases shop/astern-deployment-api", "patch configmaps shop/api", "patch deployments shop/api"}, r.api.Writes()[writes:],
 		"the lease first, config before workloads")
-	spec := below(templateOf(r.get(t, "Deployment", "api")), "spec")
+	spec := cluster.Below(templateOf(r.get(t, "Deployment", "api")), "spec")
 	require.Len(t, spec["containers"], 1, "the container that the bad version added is gone")
 	require.NotContains(t, spec, "terminationGracePeriodSeconds")
 	r.get(t, "ConfigMap", "extra")
@@ -63,7 +63,7 @@ func TestMakesAnew(t *testing.T) {
 	r.api.Remove("ConfigMap", "shop", "api")
 	require.Contains(t, r.plan(t, nil).Diff, "+ ConfigMap shop/api")
 	r.runs(t, nil)
-	require.Equal(t, "info", below(r.get(t, "ConfigMap", "api").Object, "data")["LEVEL"])
+	require.Equal(t, "info", cluster.Below(r.get(t, "ConfigMap", "api").Object, "data")["LEVEL"])
 }
 
 func TestFoundIsAboutContent(t *testing.T) {
@@ -131,7 +131,7 @@ func TestStopsWhenTheWorldMoved(t *testing.T) {
 	require.ErrorContains(t, err, "somebody changed it meanwhile")
 	require.ErrorContains(t, err, "half applied: ConfigMap shop/api is as the commit has it, Deployment shop/api is not")
 	require.True(t, actions.IsPermanent(err))
-	require.EqualValues(t, 9, below(r.get(t, "Deployment", "api").Object, "spec")["minReadySeconds"])
+	require.EqualValues(t, 9, cluster.Below(r.get(t, "Deployment", "api").Object, "spec")["minReadySeconds"])
 	require.Contains(t, fmt.Sprint(r.get(t, "Deployment", "api").Object), "33333")
 }
 

@@ -29,7 +29,7 @@ func (s *set) scalers(ctx context.Context) (map[cluster.Ref]string, error) {
 			return nil, err
 		}
 		for _, hpa := range all {
-			to := below(hpa.Object, "spec", "scaleTargetRef")
+			to := cluster.Below(hpa.Object, "spec", "scaleTargetRef")
 			kind, _ := to["kind"].(string)
 			name, _ := to["name"].(string)
 			scaled[cluster.Ref{Kind: kind, Namespace: namespace, Name: name}] = hpa.GetName()
@@ -147,7 +147,7 @@ func (s *set) pace(it *item) error {
 
 func (s *set) unpause(it *item) error {
 	paused, set, _ := unstructured.NestedBool(it.live.Object, "spec", "paused")
-	if _, says := below(it.goal.Object, "spec")["paused"]; says || !set {
+	if _, says := cluster.Below(it.goal.Object, "spec")["paused"]; says || !set {
 		return nil
 	}
 	h, _ := it.record()

@@ -19,7 +19,7 @@ func (r *rig) scales(t *testing.T, n int64) {
 }
 
 func TestReplicasAreLeftToTheirOwner(t *testing.T) {
-	replicas := func(r *rig) any { return below(r.get(t, "Deployment", "api").Object, "spec")["replicas"] }
+	replicas := func(r *rig) any { return cluster.Below(r.get(t, "Deployment", "api").Object, "spec")["replicas"] }
 	hpa := `{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: api, namespace: shop}, spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}}}`
 
 	t.Run("scaled by an autoscaler", func(t *testing.T) {
@@ -72,7 +72,7 @@ func (r *rig) refusesForce(t *testing.T) {
 	r.deploys(t, deployer, strings.Replace(badApp, "  replicas: 3\n", "", 1))
 	r.scales(t, 8)
 	r.runs(t, func(m *Revert) { m.Force = []string{"kube-controller-manager"} })
-	require.EqualValues(t, 8, below(r.get(t, "Deployment", "api").Object, "spec")["replicas"], "force does not take replicas")
+	require.EqualValues(t, 8, cluster.Below(r.get(t, "Deployment", "api").Object, "spec")["replicas"], "force does not take replicas")
 }
 
 func (r *rig) halts(t *testing.T) {
@@ -86,7 +86,7 @@ func (r *rig) halts(t *testing.T) {
 
 func TestPaused(t *testing.T) {
 	paused := func(r *rig) bool {
-		is, _ := below(r.get(t, "Deployment", "api").Object, "spec")["paused"].(bool)
+		is, _ := cluster.Below(r.get(t, "Deployment", "api").Object, "spec")["paused"].(bool)
 		return is
 	}
 	t.Run("halted by an earlier step", func(t *testing.T) {
@@ -133,5 +133,5 @@ func TestHaltedStatefulSet(t *testing.T) {
 	r.runs(t, func(m *Revert) { m.Path, m.Commit = "db", good })
 	db := r.get(t, "StatefulSet", "db")
 	require.Contains(t, fmt.Sprint(db.Object), "registry.test/db:1")
-	require.EqualValues(t, 1, below(db.Object, "spec", "updateStrategy", "rollingUpdate")["partition"], "as it was before the halt")
+	require.EqualValues(t, 1, cluster.Below(db.Object, "spec", "updateStrategy", "rollingUpdate")["partition"], "as it was before the halt")
 }

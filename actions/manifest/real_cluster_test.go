@@ -96,7 +96,7 @@ func (s *shop) get(t *testing.T, kind, name string) *unstructured.Unstructured {
 // runsOnly says what the pods of the Deployment are made of.
 func (s *shop) runsOnly(t *testing.T, digest string, containers int) {
 	t.Helper()
-	spec := below(templateOf(s.get(t, "Deployment", "api")), "spec")
+	spec := cluster.Below(templateOf(s.get(t, "Deployment", "api")), "spec")
 	require.Len(t, spec["containers"], containers)
 	require.Contains(t, fmt.Sprint(spec), digest)
 	require.NotContains(t, fmt.Sprint(spec), "FAST")
@@ -161,9 +161,9 @@ func TestClusterServerSide(t *testing.T) {
 	s.runsOnly(t, "1111111111111111", 1)
 	deployment := s.get(t, "Deployment", "api")
 	require.Contains(t, fmt.Sprint(deployment.Object), "INJECTED")
-	require.EqualValues(t, 5, below(deployment.Object, "spec")["replicas"])
+	require.EqualValues(t, 5, cluster.Below(deployment.Object, "spec")["replicas"])
 	require.Equal(t, map[string]any{"LEVEL": "info"}, s.get(t, "ConfigMap", "api").Object["data"])
-	require.Len(t, below(s.get(t, "Service", "api").Object, "spec")["ports"], 1)
+	require.Len(t, cluster.Below(s.get(t, "Service", "api").Object, "spec")["ports"], 1)
 	version := deployment.GetResourceVersion()
 	s.runs(t, force)
 	require.NoError(t, s.control.RolledOut(t.Context(), s.namespace, "deployment/api"))
@@ -187,7 +187,7 @@ func TestClusterClientSide(t *testing.T) {
 	s.runs(t, nil)
 	s.runsOnly(t, "1111111111111111", 1)
 	require.Equal(t, map[string]any{"LEVEL": "info"}, s.get(t, "ConfigMap", "api").Object["data"])
-	require.Len(t, below(s.get(t, "Service", "api").Object, "spec")["ports"], 1)
+	require.Len(t, cluster.Below(s.get(t, "Service", "api").Object, "spec")["ports"], 1)
 	var record map[string]any
 	require.NoError(t, json.Unmarshal([]byte(s.get(t, "ConfigMap", "api").GetAnnotations()[lastApplied]), &record))
 	require.Equal(t, map[string]any{"LEVEL": "info"}, record["data"], "the record is that of the good version")
@@ -199,7 +199,7 @@ func TestClusterClientSide(t *testing.T) {
 	s.runs(t, nil)
 	s.runsOnly(t, "1111111111111111", 1)
 	s.kubectl(t, strings.ReplaceAll(goodSet, "[{name: LEVEL, value: info}]", "[]"), "apply", "-f", "-")
-	require.NotContains(t, fmt.Sprint(below(templateOf(s.get(t, "Deployment", "api")), "spec")), "LEVEL", "the next apply takes away what the good version had")
+	require.NotContains(t, fmt.Sprint(cluster.Below(templateOf(s.get(t, "Deployment", "api")), "spec")), "LEVEL", "the next apply takes away what the good version had")
 }
 
 // Helm of old and other clients write by update under their own name and leave no record.
@@ -213,7 +213,7 @@ func TestClusterByUpdate(t *testing.T) {
 	s.runs(t, nil)
 	s.runsOnly(t, "1111111111111111", 1)
 	require.Equal(t, "kept", s.get(t, "Deployment", "api").GetAnnotations()["note"])
-	require.EqualValues(t, 2, below(s.get(t, "Deployment", "api").Object, "spec")["replicas"])
+	require.EqualValues(t, 2, cluster.Below(s.get(t, "Deployment", "api").Object, "spec")["replicas"])
 }
 
 // An autoscaler's number stays, also where the deployer holds the field and leaving it out would make it 1.
@@ -223,10 +223,10 @@ func TestClusterAutoscaled(t *testing.T) {
 	s.serverSide(t, "ci", strings.Replace(badSet, "replicas: 2", "replicas: 4", 1))
 	s.kubectl(t, "", "autoscale", "deployment/api", "--min=2", "--max=9", "--cpu=80%")
 	s.runs(t, nil)
-	require.EqualValues(t, 4, below(s.get(t, "Deployment", "api").Object, "spec")["replicas"])
+	require.EqualValues(t, 4, cluster.Below(s.get(t, "Deployment", "api").Object, "spec")["replicas"])
 	none := s.origin.Commit(t, "no replicas", map[string]string{"deploy/app.yaml": strings.Replace(goodSet, "  replicas: 2\n", "", 1)})
 	s.runs(t, func(m *Revert) { m.Commit = none })
-	require.EqualValues(t, 4, below(s.get(t, "Deployment", "api").Object, "spec")["replicas"])
+	require.EqualValues(t, 4, cluster.Below(s.get(t, "Deployment", "api").Object, "spec")["replicas"])
 }
 
 // One object that the server refuses stops all, before anything is written.

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"astern.dev/astern/actions/cluster"
 )
 
 // repo is a repository at a commit: files by path. Like the real one it refuses a path that is not there.
@@ -200,7 +202,7 @@ func TestKustomize(t *testing.T) {
 	data, _, _ := unstructured.NestedStringMap(config.Object, "data")
 	require.Equal(t, map[string]string{"app.conf": "a & b * c\n", "other": "shared\n", "A": "1", "HOME": "", "at": "https://shop.test/"}, data,
 		"nothing of astern's own environment gets in")
-	container := items(below(templateOf(deployment), "spec"), "containers")[0]
+	container := cluster.Items(cluster.Below(templateOf(deployment), "spec"), "containers")[0]
 	require.Equal(t, "registry.test/api:2", container["image"])
 	require.Contains(t, fmt.Sprint(container), config.GetName(), "what refers to a generated name follows it")
 	require.Contains(t, fmt.Sprint(container), "TRACE")
