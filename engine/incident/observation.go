@@ -34,7 +34,7 @@ func (t TargetHistory) Observed(o Observation) []Fact {
 	if o.UID != "" && o.UID != t.UID {
 		add(WorkloadSeen{UID: o.UID})
 	}
-	if before := t; before.lastShown() < 0 {
+	if before := t; lastShown(before.line()) < 0 {
 		for _, r := range o.Past {
 			if _, told := before.match(r); !told {
 				add(ReleaseRecorded{Release: t.named(r)})
@@ -69,7 +69,7 @@ func (t TargetHistory) Observed(o Observation) []Fact {
 // awaits says whether what is seen is what was there before a rollout that was told: a cluster that did not move since it was
 // read last shows no move back.
 func (t TargetHistory) awaits(o Observation, now Release) bool {
-	suspect, last := t.Unshown(), t.lastShown()
+	suspect, last := t.Unshown(), lastShown(t.line())
 	if suspect == nil || last < 0 || t.line()[last].Version != now.Version {
 		return false
 	}
@@ -77,17 +77,6 @@ func (t TargetHistory) awaits(o Observation, now Release) bool {
 		return was == is
 	}
 	return !o.Release.At.After(suspect.At)
-}
-
-// lastShown is where the last release stands that a cluster showed; below zero when none did.
-func (t TargetHistory) lastShown() int {
-	line := t.line()
-	for n, r := range slices.Backward(line) {
-		if r.Vars[TemplateVar] != "" {
-			return n
-		}
-	}
-	return -1
 }
 
 // Unshown is the suspect when it was told, and no cluster ever showed it.

@@ -25,7 +25,7 @@ func (t TargetHistory) Suspect() (Release, bool) {
 // is never rolled back automatically (S12).
 func (t TargetHistory) CameBack() bool {
 	line := t.line()
-	return len(line) > 1 && ran(line[:len(line)-1], line[len(line)-1].Version)
+	return len(line) > 1 && wasThere(line[:len(line)-1], line[len(line)-1].Version)
 }
 
 // Knows says whether a version was ever told or seen, a rollout that goes on among them.
@@ -33,6 +33,13 @@ func (t TargetHistory) Knows(version string) bool { return ran(t.line(), version
 
 func ran(releases []Release, version string) bool {
 	return slices.ContainsFunc(releases, func(r Release) bool { return r.Version == version })
+}
+
+// wasThere is ran without rollouts that were told, were replaced, and never seen: whoever begins with one moves nothing back.
+func wasThere(releases []Release, version string) bool {
+	return slices.ContainsFunc(releases, func(r Release) bool {
+		return r.Version == version && (!r.Unfinished || r.Vars[TemplateVar] != "")
+	})
 }
 
 // rolloutBegan remembers a rollout that goes on. Told again, or of what runs already, it is no other.
@@ -43,8 +50,8 @@ func (t TargetHistory) rolloutBegan(f RolloutBegan, e Event) TargetHistory {
 		return t
 	}
 	t = t.letGo(r.Version)
-	if len(t.Releases) > 0 && ran(t.Releases, r.Version) {
-		t.Releases = quarantine(t.Releases, t.Releases[len(t.Releases)-1].Version, r.Version, r.By)
+	if wasThere(t.Releases, r.Version) {
+		t.Releases = quarantine(t.Releases, leftBy(t.Releases, r), r.Version, r.By)
 	}
 	t.Rolling = &r
 	return t

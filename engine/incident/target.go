@@ -105,11 +105,29 @@ func movedBack(before, after []Release, version string, e Event) (MoveBack, bool
 		if after[n].Version != version {
 			continue
 		}
-		left := after[n-1].Version
-		again := slices.ContainsFunc(after[:n], func(r Release) bool { return r.Version == version })
-		return MoveBack{From: left, To: version, By: e.By, At: after[n].At}, again && left != version
+		left := leftBy(after[:n], after[n])
+		return MoveBack{From: left, To: version, By: e.By, At: after[n].At}, wasThere(after[:n], version) && left != version
 	}
 	return MoveBack{}, false
+}
+
+// leftBy is the version that a move to a release left: what a cluster shows left what it showed last, whatever was told of a
+// rollout that it never showed.
+func leftBy(before []Release, to Release) string {
+	if n := lastShown(before); to.Vars[TemplateVar] != "" && n >= 0 && before[n].Version != to.Version {
+		return before[n].Version
+	}
+	return before[len(before)-1].Version
+}
+
+// lastShown is where the last release stands that a cluster showed; below zero when none did.
+func lastShown(releases []Release) int {
+	for n, r := range slices.Backward(releases) {
+		if r.Vars[TemplateVar] != "" {
+			return n
+		}
+	}
+	return -1
 }
 
 func standing(releases []Release, version string) Standing {

@@ -153,3 +153,23 @@ func TestABuildsNumberIsNoDigest(t *testing.T) {
 	h := after(t, targetOf(release("v1")), seen(shown("v1+7", templateB, time.Minute)))
 	require.Equal(t, "v1", h.Told(incident.Release{Version: "v1"}).Version)
 }
+
+// A person undoes v2 while the pipeline of the next one has just begun.
+func TestAMoveBackLeavesWhatTheClusterShowed(t *testing.T) {
+	for name, show := range map[string]func(incident.Release, ...incident.Release) incident.Observation{"as it began": rolling, "when it ended": seen} {
+		t.Run(name, func(t *testing.T) {
+			h := after(t, incident.TargetHistory{}, seen(shown("v2", templateB, 0), shown("v1", templateA, -time.Hour)))
+			h = then(h, time.Minute, began("v3"))
+			h = after(t, h, show(shown("v1", templateA, 2*time.Minute)), seen(shown("v1", templateA, 3*time.Minute)))
+			bad, _ := h.Quarantined(incident.Release{Version: "v2"})
+			require.True(t, bad)
+			bad, _ = h.Quarantined(incident.Release{Version: "v3"})
+			require.False(t, bad, "it never ran")
+			h = after(t, h, rolling(shown("v3", templateC, 4*time.Minute)))
+			require.Equal(t, incident.Unknown, h.Rolling.Verdict)
+			to, why := h.Destination()
+			require.Empty(t, why)
+			require.Equal(t, "v1", to.Release.Version)
+		})
+	}
+}
