@@ -98,6 +98,25 @@ type history struct {
 	Sources   []any          `json:"sources,omitempty"`
 }
 
+// onApplication is an action on one Application.
+type onApplication interface {
+	Validate() error
+	ref() cluster.Ref
+}
+
+// look reads the Application of an action whose parameters are right.
+func look(ctx context.Context, env actions.Env, a onApplication) (*cluster.Cluster, application, error) {
+	if err := a.Validate(); err != nil {
+		return nil, application{}, actions.Permanent(err)
+	}
+	c, err := cluster.Of(env)
+	if err != nil {
+		return nil, application{}, err
+	}
+	app, err := read(ctx, c, a.ref())
+	return c, app, err
+}
+
 func read(ctx context.Context, c *cluster.Cluster, ref cluster.Ref) (application, error) {
 	obj, err := c.Get(ctx, ref)
 	if err != nil {

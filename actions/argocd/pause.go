@@ -85,17 +85,9 @@ func (p *Pause) Ready(ctx context.Context, env actions.Env) error {
 
 // look reads the Application and refuses a pause that somebody above would undo.
 func (p *Pause) look(ctx context.Context, env actions.Env, running bool) (*cluster.Cluster, application, []cluster.Owner, error) {
-	none := application{}
-	if err := p.Validate(); err != nil {
-		return nil, none, nil, actions.Permanent(err)
-	}
-	c, err := cluster.Of(env)
+	c, app, err := look(ctx, env, p)
 	if err != nil {
-		return nil, none, nil, err
-	}
-	app, err := read(ctx, c, p.ref())
-	if err != nil {
-		return nil, none, nil, err
+		return nil, application{}, nil, err
 	}
 	if p.Window != nil || !app.automatic() {
 		above, err := c.Above(ctx, app.object)

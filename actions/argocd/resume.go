@@ -111,28 +111,16 @@ func (r *Resume) Access() []actions.Access {
 
 // Ready says that the Application is there and may be changed.
 func (r *Resume) Ready(ctx context.Context, env actions.Env) error {
-	c, _, err := r.look(ctx, env)
+	c, _, err := look(ctx, env, r)
 	if err != nil {
 		return err
 	}
 	return c.Allowed(ctx, r.Access())
 }
 
-func (r *Resume) look(ctx context.Context, env actions.Env) (*cluster.Cluster, application, error) {
-	if err := r.Validate(); err != nil {
-		return nil, application{}, actions.Permanent(err)
-	}
-	c, err := cluster.Of(env)
-	if err != nil {
-		return nil, application{}, err
-	}
-	app, err := read(ctx, c, r.ref())
-	return c, app, err
-}
-
 // Plan says what is given back. An earlier step pauses: what is on now is what comes back.
 func (r *Resume) Plan(ctx context.Context, env actions.Env) (actions.Change, error) {
-	c, app, err := r.look(ctx, env)
+	c, app, err := look(ctx, env, r)
 	if err != nil {
 		return actions.Change{}, err
 	}

@@ -16,7 +16,7 @@ import (
 
 // Run waits until Argo CD no longer wants the bad revision, gives the auto-sync back, and watches.
 func (r *Resume) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
-	c, _, err := r.look(ctx, env)
+	c, _, err := look(ctx, env, r)
 	if err != nil {
 		return actions.Result{}, err
 	}
@@ -189,7 +189,7 @@ func (a application) back(bad, lastSync string) string {
 
 // Verify says whether the pause of this incident is over and the bad revision is not wanted.
 func (r *Resume) Verify(ctx context.Context, env actions.Env) error {
-	c, app, err := r.look(ctx, env)
+	c, app, err := look(ctx, env, r)
 	if err != nil {
 		return err
 	}

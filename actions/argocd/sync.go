@@ -73,14 +73,7 @@ func (s *Sync) Ready(ctx context.Context, env actions.Env) error {
 }
 
 func (s *Sync) look(ctx context.Context, env actions.Env) (*cluster.Cluster, application, history, error) {
-	if err := s.Validate(); err != nil {
-		return nil, application{}, history{}, actions.Permanent(err)
-	}
-	c, err := cluster.Of(env)
-	if err != nil {
-		return nil, application{}, history{}, err
-	}
-	app, err := read(ctx, c, s.ref())
+	c, app, err := look(ctx, env, s)
 	if err != nil {
 		return nil, application{}, history{}, err
 	}

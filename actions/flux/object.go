@@ -66,6 +66,25 @@ type condition struct {
 	Message string `json:"message,omitempty"`
 }
 
+// onObject is an action on one object of Flux.
+type onObject interface {
+	Validate() error
+	ref() cluster.Ref
+}
+
+// look reads the object of an action whose parameters are right.
+func look(ctx context.Context, env actions.Env, a onObject) (*cluster.Cluster, fluxed, error) {
+	if err := a.Validate(); err != nil {
+		return nil, fluxed{}, actions.Permanent(err)
+	}
+	c, err := cluster.Of(env)
+	if err != nil {
+		return nil, fluxed{}, err
+	}
+	f, err := read(ctx, c, a.ref())
+	return c, f, err
+}
+
 func read(ctx context.Context, c *cluster.Cluster, ref cluster.Ref) (fluxed, error) {
 	obj, err := c.Get(ctx, ref)
 	if err != nil {

@@ -73,28 +73,16 @@ func (r *Reconcile) Access() []actions.Access { return rights(r.ref()) }
 
 // Ready says that the object is there and may be changed.
 func (r *Reconcile) Ready(ctx context.Context, env actions.Env) error {
-	c, _, err := r.look(ctx, env)
+	c, _, err := look(ctx, env, r)
 	if err != nil {
 		return err
 	}
 	return c.Allowed(ctx, r.Access())
 }
 
-func (r *Reconcile) look(ctx context.Context, env actions.Env) (*cluster.Cluster, fluxed, error) {
-	if err := r.Validate(); err != nil {
-		return nil, fluxed{}, actions.Permanent(err)
-	}
-	c, err := cluster.Of(env)
-	if err != nil {
-		return nil, fluxed{}, err
-	}
-	f, err := read(ctx, c, r.ref())
-	return c, f, err
-}
-
 // Plan says which revision is left and which is gone to.
 func (r *Reconcile) Plan(ctx context.Context, env actions.Env) (actions.Change, error) {
-	_, f, err := r.look(ctx, env)
+	_, f, err := look(ctx, env, r)
 	if err != nil {
 		return actions.Change{}, err
 	}
@@ -121,7 +109,7 @@ func base(env actions.Env) string {
 
 // Run asks Flux, unless it did already for this step, and waits.
 func (r *Reconcile) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
-	c, f, err := r.look(ctx, env)
+	c, f, err := look(ctx, env, r)
 	if err != nil {
 		return actions.Result{}, err
 	}
@@ -225,7 +213,7 @@ func (r *Reconcile) missing(f fluxed, env actions.Env) string {
 
 // Verify says whether the request of this step was worked off and it is at the revision.
 func (r *Reconcile) Verify(ctx context.Context, env actions.Env) error {
-	_, f, err := r.look(ctx, env)
+	_, f, err := look(ctx, env, r)
 	if err != nil {
 		return err
 	}

@@ -102,28 +102,16 @@ func (r *Resume) Access() []actions.Access {
 
 // Ready says that the object is there and may be changed.
 func (r *Resume) Ready(ctx context.Context, env actions.Env) error {
-	c, _, err := r.look(ctx, env)
+	c, _, err := look(ctx, env, r)
 	if err != nil {
 		return err
 	}
 	return c.Allowed(ctx, r.Access())
 }
 
-func (r *Resume) look(ctx context.Context, env actions.Env) (*cluster.Cluster, fluxed, error) {
-	if err := r.Validate(); err != nil {
-		return nil, fluxed{}, actions.Permanent(err)
-	}
-	c, err := cluster.Of(env)
-	if err != nil {
-		return nil, fluxed{}, err
-	}
-	f, err := read(ctx, c, r.ref())
-	return c, f, err
-}
-
 // Plan says what is given back. An earlier step suspends: what is now is what comes back.
 func (r *Resume) Plan(ctx context.Context, env actions.Env) (actions.Change, error) {
-	c, f, err := r.look(ctx, env)
+	c, f, err := look(ctx, env, r)
 	if err != nil {
 		return actions.Change{}, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // Run waits until the source no longer has the bad revision, gives the object back, waits until it is ready, and watches.
 func (r *Resume) Run(ctx context.Context, env actions.Env) (actions.Result, error) {
-	c, f, err := r.look(ctx, env)
+	c, f, err := look(ctx, env, r)
 	if err != nil {
 		return actions.Result{}, err
 	}
@@ -174,7 +174,7 @@ func (r *Resume) alarm(how string) error {
 
 // Verify says whether the suspension for this incident is over and the bad revision is not there.
 func (r *Resume) Verify(ctx context.Context, env actions.Env) error {
-	c, f, err := r.look(ctx, env)
+	c, f, err := look(ctx, env, r)
 	if err != nil {
 		return err
 	}

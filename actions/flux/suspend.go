@@ -70,14 +70,7 @@ func (s *Suspend) Ready(ctx context.Context, env actions.Env) error {
 }
 
 func (s *Suspend) look(ctx context.Context, env actions.Env, running bool) (*cluster.Cluster, fluxed, []cluster.Owner, error) {
-	if err := s.Validate(); err != nil {
-		return nil, fluxed{}, nil, actions.Permanent(err)
-	}
-	c, err := cluster.Of(env)
-	if err != nil {
-		return nil, fluxed{}, nil, err
-	}
-	f, err := read(ctx, c, s.ref())
+	c, f, err := look(ctx, env, s)
 	if err != nil {
 		return nil, fluxed{}, nil, err
 	}
