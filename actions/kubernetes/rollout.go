@@ -129,13 +129,6 @@ func (r rollout) updated() int64 {
 	return r.number("status", "updatedReplicas")
 }
 
-func (r rollout) ready() int64 {
-	if r.ref.Kind == daemonSet {
-		return r.number("status", "numberReady")
-	}
-	return r.number("status", "readyReplicas")
-}
-
 // seen says whether the controller has acted on what the spec says.
 func (r rollout) seen() bool {
 	return r.number("status", "observedGeneration") >= r.obj.GetGeneration()

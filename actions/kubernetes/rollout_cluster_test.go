@@ -230,14 +230,14 @@ func TestClusterStatefulSet(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(2147483647), c.read().pace().partition())
 	c.kubectl("delete", "pod", "app-2")
-	c.until("what dies while halted comes back at the version before", func(r rollout) bool { return r.ready() == 3 })
+	c.until("what dies while halted comes back at the version before", func(r rollout) bool { return r.number("status", "readyReplicas") == 3 })
 
 	_, err = c.undo(one).Run(t.Context(), c.env)
 	require.NoError(t, err)
 	c.wait()
 	c.deploy("2-broken", spec)
 	c.until("stuck", func(r rollout) bool {
-		return r.seen() && r.updated() == 1 && r.ready() == 2
+		return r.seen() && r.updated() == 1 && r.number("status", "readyReplicas") == 2
 	})
 	did, err := c.undo(one).Run(t.Context(), c.env)
 	require.NoError(t, err)
