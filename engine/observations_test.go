@@ -128,10 +128,11 @@ func TestARolloutThatEndedAfterTheAlertBeganWentOn(t *testing.T) {
 func TestWhatTheOwnProcedureDoesIsNoMove(t *testing.T) {
 	r := watched(t)
 	r.world.onRun = func(step string) {
-		if step == "drain" {
-			require.NoError(t, r.engine.Observe(t.Context(), "api", engine.Observation{
-				Source: "kubernetes/prod", At: r.now(), UID: "u-1", Rolling: true, Release: showing("v41", "blue", r.now()),
-			}))
+		if step != "switch" {
+			return
+		}
+		for _, release := range []incident.Release{showing("v41", "blue", r.now()), showing("v42", "green", r.now())} {
+			require.NoError(t, r.engine.Observe(t.Context(), "api", engine.Observation{Source: "kubernetes/prod", At: r.now(), UID: "u-1", Rolling: true, Release: release}))
 		}
 	}
 	r.fire("Errors", "api")
@@ -141,6 +142,7 @@ func TestWhatTheOwnProcedureDoesIsNoMove(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v41", target.Current.Version)
 	require.Equal(t, "api-1", target.Current.By, "it moved the target, nobody else")
+	require.Len(t, target.Releases, 3)
 }
 
 func TestALookBeforeTheMoveIsPassedOver(t *testing.T) {
@@ -148,7 +150,7 @@ func TestALookBeforeTheMoveIsPassedOver(t *testing.T) {
 	r.fire("Errors", "api")
 	r.runs("api", v42(), 5*time.Minute)
 	r.phase("api", incident.Verifying)
-	require.NoError(t, r.engine.Observe(t.Context(), "api", engine.Observation{Source: "kubernetes/prod", At: r.now().Add(-time.Minute), UID: "u-1", Release: v42()}))
+	require.NoError(t, r.engine.Observe(t.Context(), "api", engine.Observation{Source: "kubernetes/prod", At: r.now().Add(-time.Minute), UID: "u-1", Release: showing("v42", "green", r.now())}))
 	target, err := r.engine.Target(t.Context(), "api")
 	require.NoError(t, err)
 	require.Equal(t, "v41", target.Current.Version)
