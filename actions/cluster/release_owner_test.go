@@ -21,7 +21,7 @@ const (
 	otherHash = "0123456701234567012345670123456701234567"
 )
 
-// kept is a Deployment with what its owner left on it, its template last written by a manager.
+// keptBy is a Deployment with what its owner left on it, its template last written by a manager.
 func keptBy(writer, metadata string) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1

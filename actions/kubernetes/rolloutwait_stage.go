@@ -21,7 +21,7 @@ type stage struct {
 
 func (s stage) present(wanted string) (revision, bool) { return now(s.rollout, s.revisions, wanted) }
 
-// updated says whether a pod was made from the present template. A restart of the same version makes another revision of it.
+// hasTemplate says whether a pod was made from the present template. A restart of the same version makes another revision of it.
 func (s stage) hasTemplate(p rolloutPod) bool {
 	for _, v := range s.revisions {
 		if v.hash == p.hash {

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
 
-// site is the control plane as the configuration would name it.
+// prod is the control plane as the configuration would name it.
 func prod(t *testing.T, plane *controlplane.ControlPlane, kubeconfig string, places ...Place) Site {
 	t.Helper()
 	c := &cluster.Connection{Kubeconfig: kubeconfig}
