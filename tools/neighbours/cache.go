@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -37,7 +38,9 @@ func (r recipe) fromCache(ctx context.Context, log io.Writer) (Neighbour, error)
 			return Neighbour{}, err
 		}
 	}
-	_, found.Version, _ = askVersion(ctx, found.Path, r.args)
+	if _, found.Version, _ = askVersion(ctx, found.Path, r.args); found.Version == "" { // it does not say
+		found.Version, _, _ = strings.Cut(strings.TrimPrefix(versioned, r.name+"-v"), "-")
+	}
 	return found, nil
 }
 
