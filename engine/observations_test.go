@@ -259,3 +259,23 @@ func TestCIIsToldWhatIsQuarantined(t *testing.T) {
 	require.NoError(t, r.engine.BeginRelease(t.Context(), ci, "api", incident.Release{Version: "v43"}))
 	require.ErrorIs(t, r.engine.ReleaseAllowed(t.Context(), "nobody", incident.Release{Version: "v43"}), engine.ErrNotFound)
 }
+
+func TestWhatAHalfDoneRollbackLeftIsSeen(t *testing.T) {
+	r := watched(t)
+	r.world.onRun = func(step string) {
+		if step == "switch" {
+			require.NoError(t, r.engine.DenyRelease(t.Context(), engine.Person{Name: "sre"}, "api", "v41", "CVE"))
+		}
+	}
+	r.fire("Errors", "api")
+	r.runs("api", v42(), 5*time.Minute)
+	r.phase("api", incident.Superseded)
+	r.world.onRun = nil
+	r.observe("api", true, showing("v41", "blue", r.now()))
+	r.runs("api", showing("v41", "blue", r.now()), 10*time.Minute)
+	target, err := r.engine.Target(t.Context(), "api")
+	require.NoError(t, err)
+	require.Equal(t, "v41", target.Current.Version)
+	require.Contains(t, target.Troubles, "v41 runs although it is denied: CVE")
+	require.Equal(t, []string{"api-1/switch=blue"}, r.world.did(), "nothing more is done by itself")
+}

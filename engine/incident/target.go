@@ -238,6 +238,8 @@ func (t TargetHistory) Destination() (Destination, string) {
 		}
 		return Destination{Release: r, Ran: line[i+1].At.Sub(r.At), Back: back}, ""
 	}
+	slices.Sort(passedOver) // a version that came and went again and again is named once
+	passedOver = slices.Compact(passedOver)
 	if len(passedOver) == 0 {
 		return Destination{}, "no release before " + suspect.Version + " is known"
 	}

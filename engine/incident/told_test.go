@@ -173,3 +173,22 @@ func TestAMoveBackLeavesWhatTheClusterShowed(t *testing.T) {
 		})
 	}
 }
+
+// Two who undo each other fill the history; what it says stays short.
+func TestAFightStaysBounded(t *testing.T) {
+	h := after(t, incident.TargetHistory{}, seen(shown("v1", templateA, 0)))
+	for n := range 120 {
+		at := time.Duration(n) * time.Minute
+		h = after(t, h, rolling(shown("v2", templateB, at+time.Second)), seen(shown("v2", templateB, at+2*time.Second)), seen(shown("v1", templateA, at+30*time.Second)))
+	}
+	h = after(t, h, rolling(shown("v2", templateB, 3*time.Hour)))
+	require.Len(t, h.Releases, 100)
+	require.Equal(t, incident.Bad, h.Rolling.Verdict)
+	require.True(t, h.CameBack())
+	to, why := h.Destination()
+	require.Empty(t, why)
+	require.Equal(t, "v1", to.Release.Version)
+	h = after(t, h, seen(shown("v1", templateA, 4*time.Hour)))
+	_, why = h.Destination()
+	require.Equal(t, "no good release before v1 is known: v2 is bad", why)
+}
