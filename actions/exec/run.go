@@ -11,10 +11,10 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/process"
 )
 
 const (
@@ -103,22 +103,17 @@ func (e *Exec) program(ctx context.Context, env actions.Env, argv []actions.Arg)
 	}
 	output, stdout := &tape{limit: maxOutput}, &tape{limit: maxStdout}
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(output, stdout), output
-	err = supervise(cmd)
+	err = process.Run(cmd, grace)
 	ran := ended{cmd.ProcessState.ExitCode(), output.text(secrets), strings.TrimSpace(stdout.text(secrets))}
 	return ran, e.judge(ctx, string(argv[0]), cmd, err)
 }
 
-// command prepares a program that leads a process group of its own, so that all of it can be ended.
 func command(ctx context.Context, argv []actions.Arg) *exec.Cmd {
 	args := make([]string, len(argv))
 	for n, arg := range argv {
 		args[n] = string(arg)
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.SysProcAttr = processAttributes()
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace
-	return cmd
+	return exec.CommandContext(ctx, args[0], args[1:]...)
 }
 
 // judge tells an end of its own from one that was made.

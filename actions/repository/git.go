@@ -14,11 +14,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
 	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/process"
 )
 
 const (
@@ -83,10 +83,7 @@ func (r *Repository) git(ctx context.Context, c call) (ran, error) {
 		out.limit = maxOutput
 	}
 	cmd.Stdout, cmd.Stderr = out, stderr
-	cmd.SysProcAttr = processAttributes()
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace
-	err = supervise(cmd)
+	err = process.Run(cmd, grace)
 	did := ran{cmd.ProcessState.ExitCode(), out.buf.Bytes(), scrub(stderr.buf.String(), secrets)}
 	return did, ended(ctx, c.args[0], cmd, out, err)
 }

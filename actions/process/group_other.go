@@ -1,12 +1,12 @@
 //go:build unix && !linux
 
-package repository
+package process
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func supervise(cmd *exec.Cmd) error { return runGroup(cmd) }

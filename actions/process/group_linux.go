@@ -1,4 +1,4 @@
-package repository
+package process
 
 import (
 	"os/exec"
@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// processAttributes: a group of its own, and a SIGKILL when astern dies, so that no push of a crashed astern goes on while
-// the next one looks whether it landed.
-func processAttributes() *syscall.SysProcAttr {
+// attributes: a group of its own, and a SIGKILL when astern dies, so that no program of a crashed astern goes on
+// while the next one asks whether its effect is there.
+func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
