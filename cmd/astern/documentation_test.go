@@ -124,6 +124,9 @@ func blocks(t *testing.T) []block {
 // among copies HoneyLink's files and puts the block in the place of the file of its kind.
 func (b block) among(t *testing.T, honeylink string) string {
 	dir := t.TempDir()
+	if b.inCluster() {
+		honeylink = filepath.Join(filepath.Dir(honeylink), "gitops-flux")
+	}
 	for _, name := range []string{"astern.yaml", "rules.yaml", "targets.yaml", "procedures.yaml", "communications.yaml", "prometheus-rules.yaml"} {
 		text, err := os.ReadFile(filepath.Join(honeylink, name))
 		require.NoError(t, err)
@@ -133,6 +136,13 @@ func (b block) among(t *testing.T, honeylink string) string {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	return dir
 }
+
+// inCluster says that the block is a step for a target in a cluster: it stands among the files of an example that has one.
+func (b block) inCluster() bool {
+	return clusterStep.MatchString(b.text)
+}
+
+var clusterStep = regexp.MustCompile(`(?m)^- name: .*\n +uses: (kubernetes|manifest|git|argocd|flux)/`)
 
 // isTest says that the block is a file of rule tests.
 func (b block) isTest() bool {
@@ -160,7 +170,14 @@ func (b block) place(t *testing.T) (file, text string) {
 	case b.isTest():
 		return "block_test.yaml", b.text
 	case strings.HasPrefix(first, "- name:"):
-		return "procedures.yaml", "procedures:\n  - name: blue_green\n    steps:\n" + indent(b.text, "      ")
+		procedure, before := "blue_green", ""
+		if b.inCluster() {
+			procedure = "gitops"
+		}
+		if strings.Contains(b.text, "steps.revert.") {
+			before = "- {name: revert, uses: git/revert, with: {commit: \"${release.current.commit}\"}, timeout: 35m}\n"
+		}
+		return "procedures.yaml", "procedures:\n  - name: " + procedure + "\n    steps:\n" + indent(before+b.text, "      ")
 	case strings.HasPrefix(first, "to:"):
 		return "communications.yaml", "communications:\n  -\n" + indent(b.text, "    ")
 	}

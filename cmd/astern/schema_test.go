@@ -131,7 +131,7 @@ func TestTheSchemasRefuseUnknownKeys(t *testing.T) {
 }
 
 // free are the places that take any key.
-var free = regexp.MustCompile(`/(vars|labels|annotations|select|modes|channels|connections|env|env_files|headers|body|form|guards/[a-z_]+)(/|$)`)
+var free = regexp.MustCompile(`/(vars|labels|annotations|select|selector|modes|channels|connections|env|env_files|headers|body|form|guards/[a-z_]+)(/|$)`)
 
 // spoil puts an unknown key into each map in turn.
 func spoil(whole any, _ string, see func(path string, whole any)) {
