@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"astern.dev/astern/actions"
+	"astern.dev/astern/actions/process"
 	"astern.dev/astern/actions/cluster"
 )
 
@@ -149,10 +150,10 @@ func (r *Revert) run(ctx context.Context, program, place, chart string) ([]byte,
 	ctx, cancel := context.WithTimeout(ctx, helmTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, r.arguments(place, chart)...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = place, environment(place), helmClosing
+	cmd.Dir, cmd.Env = place, environment(place)
 	out, said := &bounded{limit: maxRendered, full: cancel}, &bounded{limit: maxStderr}
 	cmd.Stdout, cmd.Stderr = out, said
-	err := cmd.Run()
+	err := process.Run(cmd, helmClosing)
 	text := strings.ReplaceAll(printable(said.kept.Bytes()), filepath.Join(place, "repository")+"/", "")
 	switch {
 	case out.over:
