@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"astern.dev/astern/actions"
-	"astern.dev/astern/actions/process"
 	"astern.dev/astern/actions/cluster"
+	"astern.dev/astern/actions/process"
 )
 
 // Helm says how `helm template` renders a chart.
