@@ -87,3 +87,19 @@ func TestALateWordOfAnOvertakenVersionFillsIn(t *testing.T) {
 	require.Equal(t, "8841cafe", target.Previous.Commit)
 	require.Equal(t, incident.Unknown, target.Previous.Verdict)
 }
+
+func TestAnotherContentOfTheNameSupersedes(t *testing.T) {
+	r := watched(t)
+	now := v42()
+	now.Digest = "sha256:aaaa0000"
+	r.world.onRun = func(step string) {
+		if step == "switch" {
+			require.NoError(t, r.engine.RecordRelease(t.Context(), engine.Person{Name: "ci"}, "api", incident.Release{Version: "v42", Digest: "sha256:bbbb0000"}))
+		}
+	}
+	r.observe("api", false, now)
+	r.fire("Errors", "api")
+	r.runs("api", now, 5*time.Minute)
+	require.Contains(t, r.phase("api", incident.Superseded).Reason, "somebody moved it")
+	require.Equal(t, []string{"api-1/switch=blue"}, r.world.did())
+}
