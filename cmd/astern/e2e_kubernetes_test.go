@@ -55,6 +55,7 @@ func blueGreen(t *testing.T, r *clusterRig, d disturb) {
 	id := w.opened()
 	now := w.through(id, d)
 
+	require.Contains(t, stepOf(now.Incident, "goal_answers").Output, "all checks passed", "what the smoke test printed")
 	drained := stepOf(now.Incident, "drain").EndedAt
 	by, missed := w.traffic.Answers()
 	require.Zero(t, missed, "requests that nobody answered, the last one: %v", w.traffic.Missed())
