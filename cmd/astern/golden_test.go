@@ -318,7 +318,7 @@ func TestStatus(t *testing.T) {
 		{Anonymous: true},
 		{Armed: true, Open: 2, Config: "9c1e4f0123456789", Installation: incident.Installation{Armed: &incident.Word{By: "sre-1", At: before(time.Hour)}},
 			LastDelivery: map[string]time.Time{"am-eu": before(time.Minute)}, Watchdogs: map[string]time.Time{"am-eu": before(time.Minute), "am-us": before(time.Hour)}},
-		{Armed: true, ReloadError: "rules.yaml:3:1: unknown key", Installation: incident.Installation{Armed: &incident.Word{By: "sre-1", At: before(time.Hour)},
+		{Armed: true, ReloadError: "rules.yaml:3:1: unknown key\ntargets.yaml:9:2: no such procedure", Installation: incident.Installation{Armed: &incident.Word{By: "sre-1", At: before(time.Hour)},
 			Stops: map[string]incident.Word{"all": {By: "sre-2", Reason: "maintenance", At: before(2 * time.Hour)}},
 			Mass:  &incident.Mass{Targets: []string{"a", "b"}, Reason: "5 targets within 10m", At: before(time.Minute)}}},
 	} {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,9 @@ func (a *app) status(w io.Writer, s engine.Status) {
 	g.row("Incidents", fmt.Sprintf("%d open", s.Open))
 	g.row("Config", dash(incident.Short(s.Config)))
 	if s.ReloadError != "" {
-		g.row("Reload", a.paint(bad, "✗ failed, the last good one stays in force: "+visible(s.ReloadError)))
+		for mistake := range strings.Lines(s.ReloadError) {
+			g.row("Reload", a.paint(bad, "✗ failed, the last good one stays in force: "+visible(strings.TrimSpace(mistake))))
+		}
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(s.Discovery)) {
 		for _, problem := range s.Discovery[cluster] {

@@ -152,7 +152,7 @@ func (a *app) readinessRows(g *grid, t engine.TargetStatus) {
 		g.row("Way back", a.paint(good, "✓ open")+", asked "+ago(known.At, a.now()))
 	default:
 		for _, problem := range known.Problems {
-			g.row("Way back", a.paint(care, "! "+visible(problem)))
+			g.row("Way back", a.paint(care, "! "+visible(problem))+", asked "+ago(known.At, a.now()))
 		}
 	}
 	for _, trouble := range t.Troubles {
