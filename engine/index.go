@@ -66,7 +66,6 @@ func (x *index) openFor(target string) (string, bool) {
 	return id, ok
 }
 
-// openIncidents are the states of all open incidents.
 // openOn is the state of the target's open incident.
 func (x *index) openOn(target string) (incident.Incident, bool) {
 	x.mu.RLock()
@@ -75,6 +74,7 @@ func (x *index) openOn(target string) (incident.Incident, bool) {
 	return i, ok
 }
 
+// openIncidents are the states of all open incidents.
 func (x *index) openIncidents() []incident.Incident {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

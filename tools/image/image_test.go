@@ -22,7 +22,7 @@ func made(t *testing.T, o options) (v1.Image, string) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	o.binary, o.out, o.tag = self, filepath.Join(t.TempDir(), "image.tar"), "astern:test"
-	digest, err := write(o)
+	digest, err := write(t.Context(), o)
 	require.NoError(t, err)
 	image, err := tarball.ImageFromPath(o.out, nil)
 	require.NoError(t, err)
@@ -129,9 +129,9 @@ func parts(modes map[string]*tar.Header) []string {
 }
 
 func TestWhatIsMissingIsSaid(t *testing.T) {
-	_, err := write(options{binary: "nowhere", out: filepath.Join(t.TempDir(), "x"), tag: "astern:test"})
+	_, err := write(t.Context(), options{binary: "nowhere", out: filepath.Join(t.TempDir(), "x"), tag: "astern:test"})
 	require.ErrorContains(t, err, "put /usr/bin/astern into the image: open nowhere")
-	_, err = write(options{tag: "No Tag"})
+	_, err = write(t.Context(), options{tag: "No Tag"})
 	require.ErrorContains(t, err, `read the tag "No Tag"`)
 	_, err = library("libnothing.so.9")
 	require.ErrorContains(t, err, "this machine has no such library")

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -31,7 +32,7 @@ func main() {
 	flag.BoolVar(&o.git, "git", false, "put git in, and ssh where this machine has it, with the libraries they need")
 	flag.StringVar(&o.helm, "helm", "", "put this helm in")
 	flag.Parse()
-	digest, err := write(o)
+	digest, err := write(context.Background(), o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "image: error:", err)
 		os.Exit(1)
@@ -40,12 +41,12 @@ func main() {
 }
 
 // write makes the image and gives its digest.
-func write(o options) (string, error) {
+func write(ctx context.Context, o options) (string, error) {
 	tag, err := name.NewTag(o.tag)
 	if err != nil {
 		return "", fmt.Errorf("read the tag %q: %w", o.tag, err)
 	}
-	image, err := build(o)
+	image, err := build(ctx, o)
 	if err != nil {
 		return "", err
 	}
@@ -57,13 +58,13 @@ func write(o options) (string, error) {
 }
 
 // build puts what changes rarely into the lower layers: a new astern is one layer to pull.
-func build(o options) (v1.Image, error) {
+func build(ctx context.Context, o options) (v1.Image, error) {
 	base := files{}
 	base.system()
 	layers := []files{base}
 	if o.git || o.helm != "" {
 		tools := files{}
-		if err := tools.programs(o); err != nil {
+		if err := tools.programs(ctx, o); err != nil {
 			return nil, err
 		}
 		layers = append(layers, tools)
@@ -72,7 +73,7 @@ func build(o options) (v1.Image, error) {
 	if err := own.program(o.binary, "/usr/bin/astern"); err != nil {
 		return nil, err
 	}
-	image := v1.Image(empty.Image)
+	image := empty.Image
 	for _, content := range append(layers, own) {
 		layer, err := content.layer()
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 var gitPrograms = []string{"git-remote-http", "git-remote-https"}
 
 // programs puts the programs in that some actions run.
-func (f files) programs(o options) error {
+func (f files) programs(ctx context.Context, o options) error {
 	if o.helm != "" {
 		if err := f.linked(o.helm, "/usr/bin/helm"); err != nil {
 			return err
@@ -29,7 +30,7 @@ func (f files) programs(o options) error {
 	if err != nil {
 		return fmt.Errorf("put git into the image: %w: install it on this machine", err)
 	}
-	printed, err := exec.Command(git, "--exec-path").Output()
+	printed, err := exec.CommandContext(ctx, git, "--exec-path").Output()
 	if err != nil {
 		return fmt.Errorf("ask git where its parts are: %w", err)
 	}
@@ -83,7 +84,7 @@ func needs(program string) (loader string, libraries []string, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	for _, p := range file.Progs {
 		if p.Type == elf.PT_INTERP {
 			text := make([]byte, p.Filesz)
@@ -118,6 +119,6 @@ func architecture(binary string) string {
 	if err != nil {
 		return runtime.GOARCH
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	return cmp.Or(map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64"}[file.Machine], runtime.GOARCH)
 }
