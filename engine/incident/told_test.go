@@ -192,3 +192,10 @@ func TestAFightStaysBounded(t *testing.T) {
 	_, why = h.Destination()
 	require.Equal(t, "no good release before v1 is known: v2 is bad", why)
 }
+
+func TestWhatCIToldIsNotReadTwice(t *testing.T) {
+	h := after(t, targetOf(release("v1"), release("v2")), seen(shown("v2", templateB, time.Minute), shown("v1", templateA, -time.Hour)))
+	require.Equal(t, []string{"v1", "v2"}, versions(h))
+	require.Equal(t, epoch, h.Releases[0].At)
+	require.Equal(t, templateA, h.Releases[0].Vars[incident.TemplateVar])
+}
