@@ -258,6 +258,25 @@ func EncodeOutputs(outputs any) (json.RawMessage, error) {
 	return raw, nil
 }
 
+type moved struct{ error }
+
+func (m moved) Unwrap() error { return m.error }
+
+// Moved marks a Plan's error that says that somebody changed the world in between, such as a deploy: a plan that was made
+// before is superseded by it (S4).
+func Moved(err error) error {
+	if err == nil {
+		return nil
+	}
+	return moved{err}
+}
+
+// IsMoved says whether Moved marked the error.
+func IsMoved(err error) bool {
+	var m moved
+	return errors.As(err, &m)
+}
+
 type doubtful struct{ error }
 
 func (d doubtful) Unwrap() error { return d.error }

@@ -85,6 +85,9 @@ func (e *Engine) guardUnchanged(ctx context.Context, q stepQuestion) incident.Fi
 	ctx, cancel := context.WithTimeout(ctx, planPatience)
 	defer cancel()
 	change, err := q.action.Plan(ctx, e.env(q.cfg, q.inc, q.target, q.step, q.attempt, 0))
+	if actions.IsMoved(err) {
+		return *finding("unchanged", "S4", incident.Stop, "step %s: %v", q.step.Name, err)
+	}
 	if err != nil {
 		f := finding("unchanged", "S4", incident.Hold, "step %s: what it would change cannot be read: %v", q.step.Name, err)
 		f.Unknown = true

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"astern.dev/astern/actions"
 	"astern.dev/astern/engine"
 	"astern.dev/astern/engine/incident"
 )
@@ -170,6 +171,19 @@ func TestAnotherDeployDuringTheProcedureSupersedesIt(t *testing.T) {
 	i := r.phase("api", incident.Superseded)
 	require.Contains(t, i.Reason, "the plan leaves v42, but v43 runs now: somebody moved it")
 	require.Equal(t, []string{"api-1/switch=blue"}, r.world.did(), "the drain did not run")
+}
+
+func TestAnActionThatFindsADeploySupersedes(t *testing.T) {
+	r := watched(t)
+	r.world.onRun = func(step string) {
+		if step == "switch" {
+			r.world.planErr = actions.Moved(actions.Permanent(errors.New("somebody deployed meanwhile")))
+		}
+	}
+	r.fire("Errors", "api")
+	r.runs("api", v42(), 5*time.Minute)
+	require.Contains(t, r.phase("api", incident.Superseded).Reason, "step drain: somebody deployed meanwhile")
+	require.Equal(t, []string{"api-1/switch=blue"}, r.world.did())
 }
 
 func TestAnotherObjectOfTheNameSupersedes(t *testing.T) {

@@ -56,7 +56,7 @@ func (h *Halt) write(ctx context.Context, env actions.Env, c *cluster.Cluster) (
 	if err != nil {
 		return actions.Result{}, r, err
 	}
-	did.Summary = fmt.Sprintf("halted %s: %d of %d pods have the new template", r.ref, r.updated(), r.replicas())
+	did.Summary = fmt.Sprintf("halted %s: %d of %d pods have the new template%s", r.ref, r.updated(), r.replicas(), rollout{r.ref, after}.goesOn())
 	did.Outputs = HaltOutputs{usual.Paused, usual.strategy(), usual.partition(), true}
 	return did, rollout{r.ref, after}, nil
 }
@@ -77,4 +77,15 @@ func (h *Halt) Verify(ctx context.Context, env actions.Env) error {
 		return actions.NotDone("%s is halted, but its controller has not acted on it yet", r.ref)
 	}
 	return actions.NotDone("%s rolls on: %s", r.ref, why(r))
+}
+
+// goesOn is how a person lets a halted rollout go on when no further step does; empty where none of ours halts it.
+func (r rollout) goesOn() string {
+	if _, ours := r.halted(); !ours {
+		return ""
+	}
+	if r.ref.Kind == "Deployment" {
+		return fmt.Sprintf("; `kubectl -n %s rollout resume deployment/%s` lets it go on", r.ref.Namespace, r.ref.Name)
+	}
+	return "; the annotation " + haltedKey + " holds the strategy that lets it go on"
 }

@@ -39,6 +39,7 @@ func TestHaltPauses(t *testing.T) {
 	did, err := halt(t).Run(t.Context(), env)
 	require.NoError(t, err)
 	require.Equal(t, HaltOutputs{Halted: true}, did.Outputs)
+	require.Equal(t, "halted Deployment shop/api: 1 of 3 pods have the new template; `kubectl -n shop rollout resume deployment/api` lets it go on", did.Summary)
 	require.True(t, paused(s))
 	require.NoError(t, halt(t).Verify(t.Context(), env))
 	again, err := halt(t).Plan(t.Context(), env)

@@ -203,10 +203,10 @@ func now(r rollout, all []revision, wanted string) (revision, bool) {
 // leaves refuses to undo what is not the version to leave: a newer deploy, or a person's work.
 func (u *Undo) leaves(r rollout, all []revision) error {
 	if _, fits := now(r, all, u.From); u.From != "" && !fits {
-		return actions.Permanent(fmt.Errorf("undo %s: it has the template %s, neither the version to leave (%s) nor the goal: somebody deployed meanwhile, so nothing is written", r.ref, r.digest(), u.From))
+		return actions.Moved(actions.Permanent(fmt.Errorf("undo %s: it has the template %s, neither the version to leave (%s) nor the goal: somebody deployed meanwhile, so nothing is written%s", r.ref, r.digest(), u.From, r.goesOn())))
 	}
 	if record, ours := r.halted(); ours && record.Template != r.digest() {
-		return actions.Permanent(fmt.Errorf("undo %s: another template was set while it was halted: somebody deployed meanwhile, so nothing is written", r.ref))
+		return actions.Moved(actions.Permanent(fmt.Errorf("undo %s: another template was set while it was halted: somebody deployed meanwhile, so nothing is written%s", r.ref, r.goesOn())))
 	}
 	return nil
 }

@@ -122,6 +122,8 @@ func TestUndoFound(t *testing.T) {
 	deploy(s, "3-broken", "")
 	_, err := undo(t, one).Plan(t.Context(), env)
 	require.ErrorContains(t, err, "another template was set while it was halted")
+	require.ErrorContains(t, err, "; `kubectl -n shop rollout resume deployment/api` lets it go on")
+	require.True(t, actions.IsMoved(err), "a plan that was made before is superseded")
 	pause(s, false)
 	require.NotEqual(t, planned, found())
 }
