@@ -124,6 +124,7 @@ type Status struct {
 	ReloadError  string                `json:"reload_error,omitempty"`
 	Watchdogs    map[string]time.Time  `json:"watchdogs,omitempty"` // last Watchdog by source
 	LastDelivery map[string]time.Time  `json:"last_delivery,omitempty"`
+	Store        string                `json:"store,omitempty"`     // why nothing can be stored now
 	Discovery    map[string][]string   `json:"discovery,omitempty"` // what is wrong with targets in clusters, by cluster
 	Open         int                   `json:"open"`
 }

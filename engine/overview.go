@@ -77,13 +77,17 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	if text := e.reloadError.Load(); text != nil {
 		reloadError = *text
 	}
+	store := ""
+	if err := e.store.Healthy(ctx); err != nil {
+		store = err.Error()
+	}
 	e.sightings.mu.RLock()
 	discovery := e.sightings.discovery
 	e.sightings.mu.RUnlock()
 	e.index.mu.RLock()
 	defer e.index.mu.RUnlock()
 	return Status{
-		Discovery:   discovery,
+		Discovery: discovery, Store: store,
 		ReloadError: reloadError,
 		Armed:       i.Armed != nil && !e.anonymous, Anonymous: e.anonymous, Installation: i, Config: e.config.Load().Digest,
 		Watchdogs: maps.Clone(e.index.watchdog), LastDelivery: maps.Clone(e.index.delivery), Open: len(e.index.open),

@@ -331,6 +331,22 @@ func TestAFailureThatCannotBeStoredIsNotForgotten(t *testing.T) {
 	require.True(t, utf8.ValidString(why))
 }
 
+// full is a store on a disk without room.
+type full struct{ engine.Store }
+
+func (full) Healthy(context.Context) error { return incident.ErrUnavailable }
+
+func TestTheStatusSaysThatNothingCanBeStored(t *testing.T) {
+	r := newRig(t)
+	now, err := r.engine.Status(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, now.Store)
+	r = newRig(t, func(r *rig) { r.opts = func(o *engine.Options) { o.Store = full{o.Store} } })
+	now, err = r.engine.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, incident.ErrUnavailable.Error(), now.Store)
+}
+
 // Nobody may ever ask for a score: what none asks for any more is forgotten all the same.
 func TestOldShadowsAreForgottenUnasked(t *testing.T) {
 	r := newRig(t).ready()

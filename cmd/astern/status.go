@@ -35,6 +35,9 @@ func statusCommand(a *app) *cobra.Command {
 func (a *app) status(w io.Writer, s engine.Status) {
 	g := a.grid()
 	g.row("Automation", a.automation(s))
+	if s.Store != "" {
+		g.row("Store", a.paint(bad, "✗ takes nothing, and what is shown may be old: "+visible(s.Store)))
+	}
 	for _, scope := range slices.Sorted(maps.Keys(s.Installation.Stops)) {
 		word := s.Installation.Stops[scope]
 		g.row("Stopped", a.paint(bad, fmt.Sprintf("■ %s, by %s at %s: %s", visible(scope), visible(word.By), ago(word.At, a.now()), visible(word.Reason))))
