@@ -19,7 +19,7 @@ var (
 	sharedMu   sync.Mutex
 	shared     *ControlPlane
 	sharedErr  error
-	closing    bool // Main or CloseShared will be called
+	closing    bool // Main runs, and will call CloseShared
 	namespaces atomic.Int64
 )
 
@@ -30,9 +30,6 @@ func Main(m *testing.M) {
 	CloseShared()
 	os.Exit(code)
 }
-
-// WillClose is for a TestMain of its own: it says that CloseShared will be called after the tests.
-func WillClose() { closing = true }
 
 // CloseShared takes the shared control plane down, if there is one.
 func CloseShared() {
