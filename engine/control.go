@@ -236,6 +236,7 @@ func (e *Engine) Reload(ctx context.Context, c *Configuration) error {
 	}
 	e.config.Store(c)
 	e.shadows.moved()
+	e.readiness.outdated()
 	err := e.reconfigureOpen(ctx)
 	e.reconsider(everyOne)
 	return err

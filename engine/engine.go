@@ -128,6 +128,7 @@ func New(o Options) (*Engine, error) {
 	if e.hook == nil {
 		e.hook = func(string) {}
 	}
+	e.readiness.old = make(chan struct{}, 1)
 	e.clock.count, e.inTurn, e.watches, e.newID = o.Elapsed, o.InTurn, o.Watches, o.NewID
 	e.config.Store(o.Config)
 	e.metrics = newMetrics(o.Metrics)
@@ -145,7 +146,7 @@ func New(o Options) (*Engine, error) {
 	e.targets = &journal[incident.TargetHistory]{
 		store: o.Store, apply: incident.ApplyTarget, replay: replay(incident.ApplyTarget), now: e.now, config: digest, hook: e.hook, keep: 1 << 20,
 		version: func(t incident.TargetHistory) int { return t.Version }, streams: map[string]*stream[incident.TargetHistory]{},
-		after: func(string, incident.TargetHistory, []incident.Event) { e.shadows.moved() },
+		after: func(string, incident.TargetHistory, []incident.Event) { e.shadows.moved(); e.readiness.outdated() },
 	}
 	e.installation = &journal[incident.Installation]{
 		store: o.Store, apply: incident.ApplyInstallation, replay: incident.ReplayInstallation, now: e.now, config: digest, hook: e.hook, keep: 1,

@@ -263,6 +263,26 @@ astern_target_ready{target="web"} 0
 	require.Empty(t, r.world.did(), "it only looks")
 }
 
+func TestWhatChangesATargetOutdatesWhatIsKnownOfItsWayBack(t *testing.T) {
+	r := watched(t)
+	old := func() bool {
+		select {
+		case <-r.engine.ReadinessOutdated():
+			return true
+		default:
+			return false
+		}
+	}
+	require.True(t, old(), "the first look")
+	r.observe("api", false, v42())
+	require.False(t, old(), "the same again")
+	r.observe("api", true, showing("v43", "red", r.now()))
+	require.True(t, old())
+	require.NoError(t, r.engine.Reload(t.Context(), r.configuration(r.files)))
+	require.True(t, old())
+	require.False(t, r.engine.AskReadiness(t.Context()), "web and pay have none")
+}
+
 func TestCIIsToldWhatIsQuarantined(t *testing.T) {
 	r := watched(t)
 	ci := engine.Person{Name: "ci"}

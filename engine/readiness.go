@@ -29,7 +29,18 @@ func (r Readiness) Ready() bool { return len(r.Problems) == 0 }
 type readiness struct {
 	mu  sync.RWMutex
 	all map[string]Readiness
+	old chan struct{} // holds one word at most: what is known may be old
 }
+
+func (r *readiness) outdated() {
+	select {
+	case r.old <- struct{}{}:
+	default:
+	}
+}
+
+// ReadinessOutdated tells that a target or the configuration changed: what AskReadiness found may be so no more.
+func (e *Engine) ReadinessOutdated() <-chan struct{} { return e.readiness.old }
 
 func (r *readiness) of(target string) *Readiness {
 	r.mu.RLock()
@@ -42,24 +53,26 @@ func (r *readiness) of(target string) *Readiness {
 
 // AskReadiness asks for each target with a procedure of its own whether the way back is open: there is somewhere to go, the plan
 // can be made now, and each action says that it could do its work. It reads only. One target at a time: nobody waits for it.
-func (e *Engine) AskReadiness(ctx context.Context) {
-	all := map[string]Readiness{}
+// It answers whether all are open.
+func (e *Engine) AskReadiness(ctx context.Context) bool {
+	all, open := map[string]Readiness{}, true
 	for _, t := range e.config.Load().Book.Targets() {
 		if t.Procedure == "" {
 			continue
 		}
 		known := Readiness{At: e.now(), Problems: e.askTarget(ctx, t)}
 		if ctx.Err() != nil {
-			return
+			return open
 		}
-		all[t.Name] = known
+		all[t.Name], open = known, open && known.Ready()
 		if before := e.readiness.of(t.Name); !known.Ready() && (before == nil || !slices.Equal(before.Problems, known.Problems)) {
 			e.log.Warn("the way back of a target is not open", zap.String("target", t.Name), zap.Strings("problems", known.Problems))
 		}
 	}
 	e.readiness.mu.Lock()
+	defer e.readiness.mu.Unlock()
 	e.readiness.all = all
-	e.readiness.mu.Unlock()
+	return open
 }
 
 // askTarget is what would stop a rollback of the target now.

@@ -150,19 +150,29 @@ func (s *server) compact(ctx context.Context) {
 	}
 }
 
-// readinessEvery is how often each target is asked whether its way back is open, and readinessAtFirst how long after the start.
-const readinessEvery, readinessAtFirst = 10 * time.Minute, 15 * time.Second
+// How long until the targets are asked once more whether their way back is open: when all were, when one was not, and when
+// something changed.
+const readinessEvery, readinessAgain, readinessSoon = 10 * time.Minute, 3 * time.Minute, 10 * time.Second
 
 func (s *server) askReadiness(ctx context.Context) {
-	next := time.NewTimer(readinessAtFirst)
+	next, soon := time.NewTimer(readinessSoon), true
 	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.engine.ReadinessOutdated():
+			if !soon { // what changes again and again puts nothing off
+				next.Reset(readinessSoon)
+				soon = true
+			}
 		case <-next.C:
-			s.engine.AskReadiness(ctx)
-			next.Reset(readinessEvery)
+			soon = false
+			if s.engine.AskReadiness(ctx) {
+				next.Reset(readinessEvery)
+				continue
+			}
+			next.Reset(readinessAgain)
 		}
 	}
 }
