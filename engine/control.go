@@ -127,7 +127,7 @@ func (e *Engine) RecordRelease(ctx context.Context, p Person, target string, r i
 	if r.At.After(e.now().Add(time.Minute)) {
 		return refused("the release would lie in the future: %s", stamp(r.At))
 	}
-	r.At = notAfter(r.At, e.now())
+	r.At, r.Digest = notAfter(r.At, e.now()), bareDigest(r.Digest)
 	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
 		told := t.Told(r)
 		if !e.overtaken(target, t, told) {
@@ -155,7 +155,7 @@ func (e *Engine) BeginRelease(ctx context.Context, p Person, target string, r in
 	if r.At.After(e.now().Add(time.Minute)) {
 		return refused("the rollout would begin in the future: %s", stamp(r.At))
 	}
-	r.At = notAfter(r.At, e.now())
+	r.At, r.Digest = notAfter(r.At, e.now()), bareDigest(r.Digest)
 	return e.sayToTarget(ctx, p, target, func(t incident.TargetHistory) (incident.Fact, error) {
 		if bad, why := t.Quarantined(r); bad {
 			return nil, refused("%s", why)
@@ -182,11 +182,15 @@ func (e *Engine) ReleaseAllowed(ctx context.Context, target string, r incident.R
 	if err != nil {
 		return err
 	}
+	r.Digest = bareDigest(r.Digest)
 	if bad, why := t.Quarantined(r); bad {
 		return refused("%s", why)
 	}
 	return nil
 }
+
+// bareDigest leaves the repository out of what CI calls a digest: the same image has the same one everywhere.
+func bareDigest(text string) string { return text[strings.LastIndexByte(text, '@')+1:] }
 
 // DenyRelease says that nothing ever rolls back to this version: vulnerable, leaked or withdrawn (S14).
 func (e *Engine) DenyRelease(ctx context.Context, p Person, target, version, reason string) error {

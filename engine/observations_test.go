@@ -290,6 +290,8 @@ func TestCIIsToldWhatIsQuarantined(t *testing.T) {
 	require.ErrorContains(t, r.engine.ReleaseAllowed(t.Context(), "api", incident.Release{Version: "v42"}), "v42 is bad: leaks")
 	require.ErrorContains(t, r.engine.BeginRelease(t.Context(), ci, "api", incident.Release{Version: "v42"}), "v42 is bad: leaks")
 	require.NoError(t, r.engine.ReleaseAllowed(t.Context(), "api", incident.Release{Version: "v43"}))
+	require.NoError(t, r.engine.RecordRelease(t.Context(), ci, "web", incident.Release{Version: "v7", Digest: "registry.example/web@sha256:77ab", Verdict: incident.Denied, Reason: "CVE"}))
+	require.ErrorContains(t, r.engine.ReleaseAllowed(t.Context(), "web", incident.Release{Digest: "mirror.example/web@sha256:77ab"}), "v7 is denied: CVE")
 	require.NoError(t, r.engine.BeginRelease(t.Context(), ci, "api", incident.Release{Version: "v43"}))
 	require.ErrorIs(t, r.engine.ReleaseAllowed(t.Context(), "nobody", incident.Release{Version: "v43"}), engine.ErrNotFound)
 }
