@@ -86,7 +86,7 @@ type Options struct {
 	Watches bool
 	// NewID makes the name of an installation that has none yet; nil leaves it without one.
 	NewID func() string
-	// InTurn does what concerns different targets and people one after the other, so that two runs on a virtual clock are
+	// InTurn asks the world once about a doubt, and does what concerns different targets and people one after the other, so that two runs on a virtual clock are
 	// the same; a program of its own does it side by side.
 	InTurn bool
 	// Hook is told each boundary of a record, for crash tests; nil in production.
@@ -127,6 +127,9 @@ func New(o Options) (*Engine, error) {
 	}
 	if e.hook == nil {
 		e.hook = func(string) {}
+	}
+	if o.InTurn {
+		e.patience = 0 // time stands still while the world is asked: it would answer the same again
 	}
 	e.readiness.old = make(chan struct{}, 1)
 	e.clock.count, e.inTurn, e.watches, e.newID = o.Elapsed, o.InTurn, o.Watches, o.NewID
