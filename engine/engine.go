@@ -86,8 +86,8 @@ type Options struct {
 	Watches bool
 	// NewID makes the name of an installation that has none yet; nil leaves it without one.
 	NewID func() string
-	// InTurn asks the world once about a doubt, and does what concerns different targets and people one after the other, so that two runs on a virtual clock are
-	// the same; a program of its own does it side by side.
+	// InTurn asks the world once about a doubt, and does what concerns different targets and people one after the other, so
+	// that two runs on a virtual clock are the same; a program of its own does it side by side.
 	InTurn bool
 	// Hook is told each boundary of a record, for crash tests; nil in production.
 	Hook func(point string)
