@@ -105,7 +105,7 @@ func (e *Engine) guardDenied(q stepQuestion) incident.Finding {
 		if r.Version != q.inc.Plan.To.Version {
 			continue
 		}
-		if r.Verdict == incident.Denied || r.Verdict == incident.Bad {
+		if r.Verdict.Barred() {
 			return *finding("denied", "S14", incident.Stop, "%s is %s: %s", r.Version, r.Verdict, r.Reason)
 		}
 		return pass("denied", "S14", "%s is not denied", r.Version)

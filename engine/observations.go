@@ -198,7 +198,7 @@ func (e *Engine) troubles(t *plan.Target, history incident.TargetHistory) []stri
 	if why := e.unsure(t, history, e.now()); why != "" {
 		all = append(all, why)
 	}
-	if now, ok := history.Suspect(); ok && (now.Verdict == incident.Bad || now.Verdict == incident.Denied) {
+	if now, ok := history.Suspect(); ok && now.Verdict.Barred() {
 		all = append(all, fmt.Sprintf("%s runs although it is %s: %s", now.Version, now.Verdict, now.Reason))
 	}
 	return all

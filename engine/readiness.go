@@ -153,7 +153,7 @@ func (e *Engine) Collect(to chan<- prometheus.Metric) {
 		}
 		if history, err := e.targets.load(context.Background(), targetStream(t.Name)); err == nil {
 			now, ok := history.Suspect()
-			tell(badMetric, yes(ok && (now.Verdict == incident.Bad || now.Verdict == incident.Denied)), t.Name)
+			tell(badMetric, yes(ok && now.Verdict.Barred()), t.Name)
 		}
 	}
 	e.sightings.mu.RLock()

@@ -159,7 +159,7 @@ func (t TargetHistory) toldName(r Release) string {
 // Quarantined says whether a release is bad or denied, by its name or by its content, and why.
 func (t TargetHistory) Quarantined(r Release) (bool, string) {
 	for _, known := range slices.Backward(t.line()) {
-		if known.Verdict != Bad && known.Verdict != Denied || known.Version != r.Version && (r.Digest == "" || known.Digest != r.Digest) {
+		if !known.Verdict.Barred() || known.Version != r.Version && (r.Digest == "" || known.Digest != r.Digest) {
 			continue
 		}
 		return true, known.Version + " is " + string(known.Verdict) + ": " + known.Reason

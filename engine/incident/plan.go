@@ -123,6 +123,9 @@ const (
 	Denied  Standing = "denied"
 )
 
+// Barred says that no plan goes to such a release, and that it may not be rolled out.
+func (s Standing) Barred() bool { return s == Bad || s == Denied }
+
 // Release is a version of a target, as CI told or an observation found.
 type Release struct {
 	Version string            `json:"version" cel:"version"`

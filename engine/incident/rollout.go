@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -74,8 +75,7 @@ func (t TargetHistory) letGo(next string) TargetHistory {
 // quarantine keeps a version that was left for an earlier one from being gone back to (S14). Whoever goes on to one that is
 // bad says nothing of what was left.
 func quarantine(releases []Release, left, to, by string) []Release {
-	now, was := standing(releases, to), standing(releases, left)
-	if left == to || now == Bad || now == Denied || was == Bad || was == Denied {
+	if left == to || standing(releases, to).Barred() || standing(releases, left).Barred() {
 		return releases
 	}
 	return judge(releases, ReleaseJudged{left, Bad, "left when " + by + " moved back to " + to})
@@ -120,20 +120,11 @@ func completed(r Release, known []Release, e Event) Release {
 // with is the release with what another word says of the same one; that word wins where both say something.
 func (r Release) with(word Release) Release {
 	merged := word
-	if merged.Commit == "" {
-		merged.Commit = r.Commit
+	merged.Commit, merged.Digest, merged.Schema = cmp.Or(word.Commit, r.Commit), cmp.Or(word.Digest, r.Digest), cmp.Or(word.Schema, r.Schema)
+	if len(r.Vars) > 0 {
+		merged.Vars = maps.Clone(r.Vars)
+		maps.Copy(merged.Vars, word.Vars)
 	}
-	if merged.Digest == "" {
-		merged.Digest = r.Digest
-	}
-	if merged.Schema == "" {
-		merged.Schema = r.Schema
-	}
-	merged.Vars = maps.Clone(r.Vars)
-	if merged.Vars == nil {
-		merged.Vars = word.Vars
-	}
-	maps.Copy(merged.Vars, word.Vars)
 	return merged
 }
 

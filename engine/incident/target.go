@@ -232,7 +232,7 @@ func (t TargetHistory) Destination() (Destination, string) {
 			continue
 		}
 		back++
-		if now == Bad || now == Denied {
+		if now.Barred() {
 			passedOver = append(passedOver, r.Version+" is "+string(now))
 			continue
 		}
